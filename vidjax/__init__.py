@@ -1,0 +1,43 @@
+"""vidjax: video understanding in JAX.
+
+The public names are imported when they are first used, so that `import vidjax` is fast
+and needs neither TensorFlow nor torch.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Public name: the module that defines it.
+_HOMES = {
+    "create_model": "vidjax.models.registry",
+    "list_models": "vidjax.models.registry",
+    "model_card": "vidjax.models.registry",
+    "load_variables": "vidjax.convert",
+    "cost": "vidjax.analysis.cost",
+    "load_config": "vidjax.config",
+    "list_configs": "vidjax.config",
+    "load_clip": "vidjax.tasks.predict",
+    "predict": "vidjax.tasks.predict",
+    "fit": "vidjax.tasks.fit",
+    "evaluate": "vidjax.tasks.evaluate",
+}
+_ROOMS = ("config", "convert", "data", "eval", "layers", "models", "ops", "train")
+
+__all__ = ["__version__", *_HOMES, *_ROOMS]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"vidjax.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vidjax' has no attribute {name!r}")
+    importlib.import_module("vidjax.models")  # Fills the registry.
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

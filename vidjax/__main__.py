@@ -1,0 +1,7 @@
+"""`python -m vidjax` is the `vidjax` command."""
+
+import sys
+
+from vidjax.cli.main import main
+
+sys.exit(main())

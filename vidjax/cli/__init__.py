@@ -1,0 +1,1 @@
+"""Arguments in, a task called, tables and progress out."""

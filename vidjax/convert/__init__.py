@@ -1,0 +1,1 @@
+"""Foreign weights in: readers, rules, inflation."""

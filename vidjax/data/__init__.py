@@ -1,0 +1,1 @@
+"""Videos to batches of clips, on the host, without JAX."""

@@ -1,0 +1,142 @@
+"""What the rooms of vidjax say to each other: arrays, clip specifications, model cards."""
+
+import dataclasses
+from typing import Literal
+
+from jaxtyping import Array, Float
+
+Clip = Float[Array, "b t h w c"]
+"""A batch of clips `[B, T, H, W, C]`, channels last, normalised as the `ClipSpec` says."""
+
+Logits = Float[Array, "b k"]
+"""Scores `[B, K]` before softmax, float32."""
+
+Endpoints = dict[str, Array]
+"""Intermediate results by name; always holds "features" and "pooled"."""
+
+Interpolation = Literal["bilinear", "bicubic", "area"]
+Sampling = Literal["dense", "segments"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipSpec:
+    """The clip that a model wants.
+
+    A pixel value p in [0, 255] becomes `(low + p / 255 * (high - low) - mean) / std`,
+    where (low, high) is `value_range`.
+
+    Attributes:
+        num_frames: Frames T in a clip.
+        frame_stride: Frames between two sampled ones, at the rate `fps`. Only for
+            `sampling="dense"`.
+        size: Height and width of the square clip, in pixels.
+        channels: Channels C of a frame.
+        fps: Rate in frames per second at which a video is read before `frame_stride`
+            applies; None reads it at its own rate.
+        sampling: "dense" takes consecutive frames, `frame_stride` apart; "segments" cuts
+            the video into `num_frames` equal parts and takes one frame from each (TSN).
+        crop_fraction: `size` over the short side to which a video is resized at test
+            time, in (0, 1].
+        interpolation: How frames are resized.
+        value_range: Values that pixels 0 and 255 take before `mean` and `std`.
+        mean: Subtracted from each channel.
+        std: Divides each channel.
+    """
+
+    num_frames: int
+    frame_stride: int = 1
+    size: int = 224
+    channels: int = 3
+    fps: float | None = None
+    sampling: Sampling = "dense"
+    crop_fraction: float = 0.875
+    interpolation: Interpolation = "bilinear"
+    value_range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The shape (T, H, W, C) of one clip."""
+        return (self.num_frames, self.size, self.size, self.channels)
+
+    @property
+    def short_side(self) -> int:
+        """Pixels to which the short side is resized before the centre crop."""
+        return round(self.size / self.crop_fraction)
+
+
+@dataclasses.dataclass(frozen=True)
+class Views:
+    """Which clips of a video are scored at test time, and how the scores are joined.
+
+    Attributes:
+        num_clips: Clips spread evenly over the video.
+        num_crops: 1 for the centre crop, 3 for crops along the longer side.
+        average: What is averaged over the views: "softmax" probabilities or "logits".
+    """
+
+    num_clips: int = 1
+    num_crops: int = 1
+    average: Literal["softmax", "logits"] = "softmax"
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """Published weights of a model, and where they are.
+
+    Attributes:
+        tag: Name by which they are loaded, such as "kinetics400".
+        description: What they are and who trained them on what.
+        num_classes: Classes K of their classifier.
+        labels: Name of the list of class names that ships with vidjax, or None.
+        sha256: Hexadecimal SHA-256 of the file, or None where any file is accepted.
+        package: Distribution that holds the file, as "name==version", or None.
+        file: Path of the file inside the distribution, or its usual name.
+        url: Address of the file, or None.
+        get: Command or sentence that tells how to get the file.
+        accuracy: Published accuracy, with its source.
+        licence: Licence of the weights.
+    """
+
+    tag: str
+    description: str
+    num_classes: int
+    get: str
+    file: str
+    labels: str | None = None
+    sha256: str | None = None
+    package: str | None = None
+    url: str | None = None
+    accuracy: str = ""
+    licence: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelCard:
+    """What is known of a registered model.
+
+    Attributes:
+        name: Registered name.
+        clip: The clip that it wants.
+        family: Architecture, such as "i3d".
+        fusion: Where time is joined: "none" (images), "late", "early", "slow" (3D) or
+            "shift".
+        paper: Authors, title, venue and address of the paper.
+        reference: Code whose conventions and parameter names are followed.
+        params: Trainable parameters with the default number of classes.
+        gmacs: Multiply-adds of one clip, in units of 1e9 (one multiply-add counts once).
+        views: Test protocol.
+        weights: Published weights.
+    """
+
+    name: str
+    clip: ClipSpec
+    family: str
+    fusion: Literal["none", "late", "early", "slow", "shift"]
+    paper: str
+    reference: str
+    params: int
+    gmacs: float
+    views: Views = Views()
+    weights: tuple[Weights, ...] = ()
