@@ -33,7 +33,6 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"vidjax.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'vidjax' has no attribute {name!r}")
-    importlib.import_module("vidjax.models")  # Fills the registry.
     value = getattr(importlib.import_module(_HOMES[name]), name)
     globals()[name] = value
     return value

@@ -116,8 +116,8 @@ class EvalConfig:
 
     Attributes:
         num_clips: Clips of a video, spread evenly; None takes the model card's.
-        num_crops: 1 for the centre crop, 3 along the longer side; None takes the card's.
-        average: What is averaged over them, "softmax" or "logits"; None takes the card's.
+        num_crops: 1 for the centre crop, 3 along the longer side; None: the card's.
+        average: What is averaged over them, "softmax" or "logits"; None: as in the card.
     """
 
     num_clips: int | None = None
@@ -227,17 +227,17 @@ def load_config(
         The experiment.
 
     Raises:
-        ValueError: If there is no such config, the file does not define `get_config`, an
-            override names no field (the near name is suggested), or a value is not one
-            of the field's choices.
-        TypeError: If an override has the wrong type, or the file gives a field that does
-            not exist, or does not return a `Config`.
+        ValueError: If there is no such config, the file does not define `get_config`,
+            an override names no field (the near name is suggested), or a value is not
+            one of the field's choices.
+        TypeError: If an override has the wrong type, or the file gives a field that
+            does not exist, or does not return a `Config`.
 
     Example:
         >>> load_config("quickstart", {"optim.learning_rate": 0.05}).optim.learning_rate
         0.05
     """
-    path = _find(name_or_path)
+    path = find_config(name_or_path)
     spec = importlib.util.spec_from_file_location(f"vidjax_config_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ValueError(f"{path} is not a Python file.")
@@ -323,7 +323,18 @@ def _config_folder() -> pathlib.Path:
     return _SHIPPED if _SHIPPED.is_dir() else _CHECKOUT
 
 
-def _find(name_or_path: str | pathlib.Path) -> pathlib.Path:
+def find_config(name_or_path: str | pathlib.Path) -> pathlib.Path:
+    """Returns the file of a config.
+
+    Args:
+        name_or_path: Name of a config that ships with vidjax, or the path of a file.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ValueError: If there is no such config; the near name is suggested.
+    """
     path = pathlib.Path(name_or_path)
     if path.suffix == ".py" and path.is_file():
         return path
@@ -344,11 +355,9 @@ def _with_near_field(error: TypeError) -> str:
     if "unexpected keyword argument" not in text:
         return text
     wrong = text.rsplit("'", 2)[1]
-    owner = text.split(".", 1)[0]
-    cls = globals().get(owner)
-    if not dataclasses.is_dataclass(cls):
-        return text
-    near = difflib.get_close_matches(wrong, [f.name for f in dataclasses.fields(cls)])
+    parts = [part for part in globals().values() if dataclasses.is_dataclass(part)]
+    fields = {field.name for part in parts for field in dataclasses.fields(part)}
+    near = difflib.get_close_matches(wrong, sorted(fields), n=1)
     return text + (f". Did you mean {near[0]!r}?" if near else "")
 
 
@@ -370,9 +379,7 @@ def _replace(node: Any, path: list[str], value: Any, full: str) -> Any:
         child = getattr(node, head)
         if not dataclasses.is_dataclass(child) and not isinstance(child, Mapping):
             raise ValueError(f"Config field {full!r}: {head!r} has no fields.")
-        return dataclasses.replace(
-            node, **{head: _replace(child, rest, value, full)}
-        )
+        return dataclasses.replace(node, **{head: _replace(child, rest, value, full)})
     return dataclasses.replace(node, **{head: _coerce(hints[head], value, full)})
 
 
@@ -425,7 +432,10 @@ def _build(cls: Any, values: Mapping[str, Any], name: str) -> Any:
     if unknown:
         raise TypeError(f"{cls.__name__} has no field {', '.join(unknown)}.")
     return cls(
-        **{k: _coerce(hints[k], v, f"{name}.{k}".lstrip(".")) for k, v in values.items()}
+        **{
+            k: _coerce(hints[k], v, f"{name}.{k}".lstrip("."))
+            for k, v in values.items()
+        }
     )
 
 

@@ -1,4 +1,4 @@
-"""What the rooms of vidjax say to each other: arrays, clip specifications, model cards."""
+"""What the rooms say to each other: arrays, clip specifications, model cards."""
 
 import dataclasses
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 from jaxtyping import Array, Float
 
 Clip = Float[Array, "b t h w c"]
-"""A batch of clips `[B, T, H, W, C]`, channels last, normalised as the `ClipSpec` says."""
+"""Clips `[B, T, H, W, C]`, channels last, normalised as the `ClipSpec` says."""
 
 Logits = Float[Array, "b k"]
 """Scores `[B, K]` before softmax, float32."""
@@ -33,7 +33,7 @@ class ClipSpec:
         channels: Channels C of a frame.
         fps: Rate in frames per second at which a video is read before `frame_stride`
             applies; None reads it at its own rate.
-        sampling: "dense" takes consecutive frames, `frame_stride` apart; "segments" cuts
+        sampling: "dense" takes frames `frame_stride` apart; "segments" cuts
             the video into `num_frames` equal parts and takes one frame from each (TSN).
         crop_fraction: `size` over the short side to which a video is resized at test
             time, in (0, 1].
@@ -125,7 +125,7 @@ class ModelCard:
         paper: Authors, title, venue and address of the paper.
         reference: Code whose conventions and parameter names are followed.
         params: Trainable parameters with the default number of classes.
-        gmacs: Multiply-adds of one clip, in units of 1e9 (one multiply-add counts once).
+        gmacs: Multiply-adds of one clip, in units of 1e9 (one counts once).
         views: Test protocol.
         weights: Published weights.
     """
