@@ -117,7 +117,7 @@ class EvalConfig:
     Attributes:
         num_clips: Clips of a video, spread evenly; None takes the model card's.
         num_crops: 1 for the centre crop, 3 along the longer side; None: the card's.
-        average: What is averaged over them, "softmax" or "logits"; None: as in the card.
+        average: What is averaged over them, "softmax" or "logits"; None: as there.
     """
 
     num_clips: int | None = None

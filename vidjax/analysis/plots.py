@@ -14,23 +14,19 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette (2008), which colour-blind readers can tell apart.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _RIGHT, _WRONG, _INK, _PALE = "#009E73", "#D55E00", "#333333", "#DDDDDD"
+_WIDTH = 11.0  # Inches.
 _MOST_NAMED_CLASSES = 24  # Beyond that the names of a confusion matrix overlap.
 
 
-def curves_figure(
-    histories: Mapping[str, Sequence[Mapping[str, float]]],
-    *,
-    metric: str,
-    title: str,
-    percent: bool = False,
+def table_figure(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], *, title: str
 ) -> "Figure":
-    """Draws one metric over the steps, one line a model.
+    """Draws a table of text; the first column is set to the left.
 
     Args:
-        histories: For each model, records with "step" and perhaps `metric`.
-        metric: Key of the records to draw.
+        titles: Column titles.
+        rows: Cells, one text a column.
         title: Title of the picture.
-        percent: Whether the metric is a share in [0, 1] to be shown in percent.
 
     Returns:
         A matplotlib figure.
@@ -38,39 +34,75 @@ def curves_figure(
     Raises:
         ImportError: If matplotlib is missing.
     """
-    figure, axes = _figure(6.4, 3.6)
-    for colour, (name, records) in zip(_cycle(), histories.items(), strict=False):
-        rows = [(r["step"], r[metric]) for r in records if metric in r]
-        steps, values = zip(*rows, strict=True) if rows else ((), ())
-        scale = 100 if percent else 1
-        axes.plot(
-            steps,
-            np.asarray(values) * scale,
-            color=colour,
-            label=name,
-            linewidth=1.8,
-            marker="o" if len(rows) < 30 else None,
-            markersize=3.5,
-        )
-    axes.set_xlabel("step")
-    axes.set_title(title, loc="left", color=_INK)
-    axes.grid(color=_PALE, linewidth=0.6)
-    if percent:
-        axes.set_ylim(0, 102)
-        axes.yaxis.set_major_formatter("{x:.0f} %")
-    axes.legend(frameon=False)
+    figure, (axes,) = _figure(_WIDTH, 0.9 + 0.34 * len(rows))
+    axes.axis("off")
+    axes.set_title(title, loc="left", color=_INK, weight="bold")
+    table = axes.table(
+        cellText=[list(row) for row in rows],
+        colLabels=list(titles),
+        cellLoc="right",
+        loc="upper center",
+        edges="horizontal",
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(10)
+    table.scale(1, 1.5)
+    for (row, column), cell in table.get_celld().items():
+        cell.set_edgecolor(_PALE)
+        cell.set_text_props(ha="left" if column == 0 else "right")
+        if row == 0:
+            cell.set_text_props(weight="bold", color=_INK)
+    return figure
+
+
+def curves_figure(
+    panels: Mapping[str, Mapping[str, Sequence[tuple[int, float]]]],
+) -> "Figure":
+    """Draws metrics over the steps: a panel for each metric, a line for each model.
+
+    Args:
+        panels: For each metric's title, for each model, pairs of step and value. Where
+            the title ends in "%", values are shares in [0, 1].
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+    """
+    figure, panes = _figure(_WIDTH, 3.4, panes=len(panels))
+    for axes, (title, lines) in zip(panes, panels.items(), strict=True):
+        percent = title.endswith("%")
+        for (name, points), colour in zip(lines.items(), _cycle(), strict=False):
+            steps = [step for step, _ in points]
+            values = np.array([value for _, value in points]) * (100 if percent else 1)
+            axes.plot(
+                steps,
+                values,
+                color=colour,
+                label=name,
+                linewidth=1.6,
+                marker="o" if len(points) < 30 else None,
+                markersize=3.5,
+            )
+        axes.set_xlabel("step")
+        axes.set_title(title, loc="left", color=_INK)
+        axes.grid(color=_PALE, linewidth=0.6)
+        if percent:
+            axes.set_ylim(0, 103)
+    panes[0].legend(frameon=False, fontsize=8)
     return figure
 
 
 def confusion_figure(
-    confusion: np.ndarray, label_names: Sequence[str], *, title: str
+    confusions: Mapping[str, np.ndarray], label_names: Sequence[str]
 ) -> "Figure":
-    """Draws a confusion matrix, each row as shares of its class.
+    """Draws confusion matrices side by side, each row as shares of its class.
 
     Args:
-        confusion: Counts [K, K]; rows are the true class, columns the predicted one.
+        confusions: For each model, counts [K, K]; rows are the true class, columns the
+            predicted one.
         label_names: Names of the K classes.
-        title: Title of the picture.
 
     Returns:
         A matplotlib figure.
@@ -78,31 +110,35 @@ def confusion_figure(
     Raises:
         ImportError: If matplotlib is missing.
     """
-    classes = len(label_names)
-    side = min(3.0 + 0.33 * classes, 10.0)
-    figure, axes = _figure(side, side * 0.92)
-    rows = np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    share = confusion / rows
-    axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
-    axes.set_title(title, loc="left", color=_INK)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    if classes <= _MOST_NAMED_CLASSES:
-        axes.set_xticks(range(classes), label_names, rotation=45, ha="right")
-        axes.set_yticks(range(classes), label_names)
-        for row, column in np.argwhere(share >= 0.005):
-            value = share[row, column]
-            axes.text(
-                column,
-                row,
-                f"{100 * value:.0f}",
-                ha="center",
-                va="center",
-                fontsize=7,
-                color="white" if value > 0.55 else _INK,
-            )
-    axes.tick_params(length=0)
+    side = _WIDTH / len(confusions)
+    figure, panes = _figure(_WIDTH, min(side + 1.2, 9.0), panes=len(confusions))
+    for axes, (name, confusion) in zip(panes, confusions.items(), strict=True):
+        share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+        axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
+        axes.set_title(name, loc="left", color=_INK, fontsize=10)
+        axes.set_xlabel("predicted")
+        axes.tick_params(length=0, labelsize=8)
+        if len(label_names) <= _MOST_NAMED_CLASSES:
+            places = range(len(label_names))
+            axes.set_xticks(places, label_names, rotation=60, ha="right")
+            axes.set_yticks(places, label_names if axes is panes[0] else [])
+            _write_shares(axes, share)
+    panes[0].set_ylabel("true")
     return figure
+
+
+def _write_shares(axes: "Axes", share: np.ndarray) -> None:
+    for row, column in np.argwhere(share >= 0.005):
+        value = share[row, column]
+        axes.text(
+            column,
+            row,
+            f"{100 * value:.0f}",
+            ha="center",
+            va="center",
+            fontsize=6,
+            color="white" if value > 0.55 else _INK,
+        )
 
 
 def strip_figure(
@@ -122,7 +158,7 @@ def strip_figure(
         ImportError: If matplotlib is missing.
     """
     count, frames = clips.shape[:2]
-    figure, _ = _figure(1.0 * frames + 4.2, 1.08 * count + 0.3, axes=False)
+    figure, _ = _figure(_WIDTH, _WIDTH / (frames + 4.2) * count * 1.08, panes=0)
     grid = figure.add_gridspec(
         count, 2, width_ratios=(frames, 4.2), wspace=0.02, hspace=0.12
     )
@@ -167,7 +203,7 @@ def predictions_figure(
         ImportError: If matplotlib is missing.
     """
     count = len(names)
-    figure, _ = _figure(11.0, 2.1 * count, axes=False)
+    figure, _ = _figure(_WIDTH, 2.1 * count, panes=0)
     grid = figure.add_gridspec(count, 2, width_ratios=(3, 2), wspace=0.5, hspace=0.45)
     for row in range(count):
         picture = figure.add_subplot(grid[row, 0])
@@ -211,6 +247,30 @@ def png_bytes(figure: "Figure") -> bytes:
     return buffer.getvalue()
 
 
+def stack_figures(figures: Sequence["Figure"]) -> bytes:
+    """Puts figures below each other.
+
+    Args:
+        figures: Matplotlib figures.
+
+    Returns:
+        The bytes of one PNG.
+    """
+    from matplotlib import image
+
+    pictures = [
+        image.imread(io.BytesIO(png_bytes(figure)))[..., :3] for figure in figures
+    ]
+    width = max(picture.shape[1] for picture in pictures)
+    padded = [
+        np.pad(p, ((0, 0), (0, width - p.shape[1]), (0, 0)), constant_values=1.0)
+        for p in pictures
+    ]
+    buffer = io.BytesIO()
+    image.imsave(buffer, np.concatenate(padded).clip(0, 1), format="png")
+    return buffer.getvalue()
+
+
 def _bars(axes: "Axes", predictions: Sequence[tuple[str, float]]) -> None:
     labels = [label for label, _ in predictions]
     values = [100 * probability for _, probability in predictions]
@@ -226,7 +286,7 @@ def _bars(axes: "Axes", predictions: Sequence[tuple[str, float]]) -> None:
     axes.tick_params(length=0)
 
 
-def _figure(width: float, height: float, *, axes: bool = True) -> tuple["Figure", Any]:
+def _figure(width: float, height: float, *, panes: int = 1) -> "tuple[Figure, Any]":
     """A figure of its own, so that no global state of pyplot is touched."""
     try:
         from matplotlib.figure import Figure
@@ -234,12 +294,14 @@ def _figure(width: float, height: float, *, axes: bool = True) -> tuple["Figure"
         raise ImportError(
             'Pictures need matplotlib: pip install "vidjax[plot]".'
         ) from error
-    figure = Figure(figsize=(width, height), layout="constrained" if axes else None)
-    if not axes:
-        return figure, None
-    drawn = figure.add_subplot()
-    for side in ("top", "right"):
-        drawn.spines[side].set_visible(False)
+    figure = Figure(figsize=(width, height), layout="constrained" if panes else None)
+    if not panes:
+        figure.subplots_adjust(left=0.02, right=0.95, top=0.92, bottom=0.03)
+        return figure, ()
+    drawn = figure.subplots(1, panes, squeeze=False)[0]
+    for axes in drawn:
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
     return figure, drawn
 
 

@@ -1,0 +1,60 @@
+"""`vidjax evaluate`: a config and weights in, accuracy out."""
+
+import json
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import tyro
+
+from vidjax.cli.arguments import ConfigFlags, run_with_config
+from vidjax.cli.progress import ProgressView
+from vidjax.config import Config
+
+
+def run(argv: Sequence[str]) -> int:
+    """Tests a model.
+
+    Args:
+        argv: Arguments after `vidjax evaluate`: CONFIG, overrides, and --workdir DIR or
+            --weights FILE.
+
+    Returns:
+        The exit code.
+    """
+    return run_with_config(
+        argv,
+        _make_command,
+        prog="vidjax evaluate",
+        description="Tests a model on the held-out videos of a config, over the views "
+        "of its card: top-1, top-5, mean class accuracy, confusion matrix.\n\n"
+        "example: vidjax evaluate quickstart --workdir runs/quickstart",
+    )
+
+
+def _make_command(default: Config) -> Callable[..., int]:
+    def evaluate(
+        *,
+        workdir: pathlib.Path | None = None,
+        weights: str | None = None,
+        json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
+        config: ConfigFlags = default,
+    ) -> int:
+        """Tests.
+
+        Args:
+            workdir: Folder of a training run; its best model is tested.
+            weights: Tag of the model card, or file of weights, to test instead.
+            json_: Print one JSON object and nothing else.
+            config: The experiment.
+        """
+        from vidjax.tasks import evaluate as task
+
+        result = task.evaluate(config, workdir, weights)
+        if json_:
+            print(json.dumps(result.to_dict(), indent=2))
+        else:
+            ProgressView.show_evaluation(result)
+        return 0
+
+    return evaluate
