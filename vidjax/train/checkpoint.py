@@ -1,0 +1,171 @@
+"""Checkpoints: the latest states to go on from, and the best variables, kept apart.
+
+Orbax stands behind this file and is not seen from outside it. A checkpoint is written
+to a temporary folder and renamed when it is whole, so a process that is killed leaves
+whole checkpoints only.
+"""
+
+import pathlib
+from types import TracebackType
+from typing import Any, Self, cast
+
+import jax
+import orbax.checkpoint as ocp
+
+from vidjax.train.state import TrainState
+
+_LATEST, _BEST = "checkpoints", "best"
+
+
+class Checkpoints:
+    """The checkpoints of a run, in two folders of its workdir.
+
+    `checkpoints/` holds the last two states; `best/` holds the variables of the best
+    evaluation, with its metrics. Writing goes on in the background; `wait` or `close`
+    ends when all of it is on disk.
+
+    Args:
+        workdir: Folder of the run; created if it is not there.
+    """
+
+    def __init__(self, workdir: pathlib.Path) -> None:
+        workdir = pathlib.Path(workdir).absolute()
+        self._latest = _open_manager(workdir / _LATEST, keep=2)
+        self._best = _open_manager(workdir / _BEST, keep=1)
+        self._latest_folder = workdir / _LATEST
+
+    @property
+    def latest_step(self) -> int | None:
+        """Step of the last whole state, or None."""
+        return self._latest.latest_step()
+
+    @property
+    def latest_path(self) -> pathlib.Path | None:
+        """Folder of the last whole state, or None."""
+        step = self.latest_step
+        return None if step is None else self._latest_folder / str(step)
+
+    @property
+    def best_step(self) -> int | None:
+        """Step of the best evaluation, or None."""
+        return self._best.latest_step()
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Starts to save a state; the state may be donated as soon as this returns.
+
+        Args:
+            step: Updates done. A step that is saved already is not saved again.
+            state: The train state.
+        """
+        if step != self._latest.latest_step():
+            self._latest.save(step, args=ocp.args.StandardSave(state), force=True)
+
+    def restore(self, like: TrainState) -> TrainState:
+        """Reads the last whole state.
+
+        Args:
+            like: A state of `jax.ShapeDtypeStruct` with shardings.
+
+        Returns:
+            The state, laid over devices as `like` says.
+
+        Raises:
+            ValueError: If there is none.
+        """
+        if self.latest_step is None:
+            raise ValueError(f"No checkpoint in {self._latest_folder}.")
+        args: Any = ocp.args.StandardRestore(like)
+        return cast(TrainState, self._latest.restore(self.latest_step, args=args))
+
+    def save_best(
+        self, step: int, variables: dict[str, Any], metrics: dict[str, float]
+    ) -> None:
+        """Starts to save the variables of the best evaluation so far.
+
+        Args:
+            step: Updates done.
+            variables: {"params": ..., "batch_stats": ...}.
+            metrics: Of this evaluation.
+        """
+        self._best.save(
+            step,
+            args=ocp.args.Composite(
+                variables=ocp.args.StandardSave(variables),
+                metrics=ocp.args.JsonSave(metrics),
+            ),
+            force=True,
+        )
+
+    def read_best_metrics(self) -> dict[str, float] | None:
+        """Returns the metrics of the best evaluation, or None before the first."""
+        if self.best_step is None:
+            return None
+        args = ocp.args.Composite(metrics=ocp.args.JsonRestore())
+        return dict(self._best.restore(self.best_step, args=args)["metrics"])
+
+    def read_best(self, like: dict[str, Any]) -> dict[str, Any]:
+        """Reads the variables of the best evaluation.
+
+        Args:
+            like: Variables of `jax.ShapeDtypeStruct`, with shardings or without.
+
+        Returns:
+            Variables, nested dicts of arrays.
+
+        Raises:
+            ValueError: If there are none.
+        """
+        if self.best_step is None:
+            raise ValueError(f"No checkpoint in {self._best.directory}.")
+        args = ocp.args.Composite(variables=ocp.args.StandardRestore(like))
+        return self._best.restore(self.best_step, args=args)["variables"]
+
+    def wait(self) -> None:
+        """Returns when everything that was saved is on disk."""
+        self._latest.wait_until_finished()
+        self._best.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits, and frees what the writers hold."""
+        self._latest.close()
+        self._best.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def abstract(tree: Any, shardings: Any) -> Any:
+    """Returns the shapes, dtypes and shardings of a tree of arrays.
+
+    Args:
+        tree: Arrays or `jax.ShapeDtypeStruct`.
+        shardings: The same tree of shardings, or one for all.
+
+    Returns:
+        The same tree of `jax.ShapeDtypeStruct`.
+    """
+    if isinstance(shardings, jax.sharding.Sharding):
+        shardings = jax.tree.map(lambda _: shardings, tree)
+    return jax.tree.map(
+        lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), tree, shardings
+    )
+
+
+def _open_manager(folder: pathlib.Path, *, keep: int) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(
+        folder,
+        options=ocp.CheckpointManagerOptions(
+            preservation_policy=ocp.checkpoint_managers.LatestN(keep),
+            # What a killed process left half written.
+            cleanup_tmp_directories=True,
+            enable_async_checkpointing=True,
+        ),
+    )

@@ -1,0 +1,162 @@
+"""Learning-rate schedules and optimizers, from a config."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from vidjax.config import OptimConfig
+
+Schedule = Callable[[Any], jax.Array]
+
+
+def make_schedule(config: OptimConfig, steps: int) -> Schedule:
+    """Returns the learning rate as a function of the number of updates done.
+
+    With s updates done, w = warmup_steps and r = learning_rate, the rate is r * s / w
+    while s < w, and then
+
+        constant    r,
+        cosine      r * (1 + cos(pi * (s - w) / (steps - w))) / 2,
+        step        r * drop_factor ** (number of `drops` that are <= s).
+
+    Args:
+        config: The optimizer's section of a config.
+        steps: Updates in the whole run.
+
+    Returns:
+        `schedule(step)`: [] float32.
+
+    Raises:
+        ValueError: If a field has a value that makes no schedule; all of them at once.
+
+    Example:
+        >>> config = OptimConfig(schedule="step", learning_rate=1.0, drops=(5,))
+        >>> schedule = make_schedule(config, steps=10)
+        >>> [round(float(schedule(s)), 3) for s in (0, 4, 5, 9)]
+        [1.0, 1.0, 0.1, 0.1]
+
+    References:
+        Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
+        ICLR 2017, Sec. 3, https://arxiv.org/abs/1608.03983, without restarts.
+    """
+    _check(config, steps)
+    warmup = config.warmup_steps
+
+    def schedule(step: Any) -> jax.Array:
+        step = jnp.asarray(step, jnp.float32)
+        if config.schedule == "cosine":
+            done = (step - warmup) / max(steps - warmup, 1)
+            scale = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
+        elif config.schedule == "step":
+            drops = jnp.asarray(config.drops, jnp.float32)
+            scale = config.drop_factor ** jnp.sum(step >= drops)
+        else:
+            scale = jnp.ones(())
+        if warmup:
+            scale = jnp.where(step < warmup, step / warmup, scale)
+        return jnp.asarray(config.learning_rate * scale, jnp.float32)
+
+    return schedule
+
+
+def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformation:
+    """Returns the optimizer of a config.
+
+    Gradients are clipped first, as they come from the loss. Then "sgd" and "lars" add
+    weight_decay * parameter to them and "adamw" to its scaled step. Under "lars" each
+    kernel's step is scaled by the trust ratio of its layer (coefficient 0.001); biases
+    and the scales of norms are not.
+
+    Args:
+        config: The optimizer's section of a config.
+        steps: Updates in the whole run.
+
+    Returns:
+        An optax transformation; its update needs the parameters.
+
+    Raises:
+        ValueError: If a field has a value that makes no optimizer; all of them at once.
+
+    References:
+        You et al., "Large Batch Training of Convolutional Networks", 2017,
+        https://arxiv.org/abs/1708.03888 (LARS). Loshchilov and Hutter, "Decoupled
+        Weight Decay Regularization", ICLR 2019, https://arxiv.org/abs/1711.05101
+        (AdamW).
+    """
+    schedule = make_schedule(config, steps)
+    mask = is_kernel if config.decay == "kernels" else None
+    if config.name == "adamw":
+        update = optax.adamw(
+            schedule,
+            b1=config.b1,
+            b2=config.b2,
+            weight_decay=config.weight_decay,
+            mask=mask,
+        )
+    elif config.name == "lars":
+        update = optax.lars(
+            schedule,
+            weight_decay=config.weight_decay,
+            weight_decay_mask=True if mask is None else mask,
+            trust_coefficient=0.001,  # Section 5 of the paper.
+            trust_ratio_mask=is_kernel,
+            momentum=config.momentum,
+            nesterov=config.nesterov,
+        )
+    else:
+        update = optax.chain(
+            optax.add_decayed_weights(config.weight_decay, mask),
+            optax.sgd(
+                schedule, momentum=config.momentum or None, nesterov=config.nesterov
+            ),
+        )
+    if config.clip_norm is None:
+        return update
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+
+
+def is_kernel(params: Any) -> Any:
+    """Returns a tree of bools: whether a parameter has two axes or more.
+
+    Those are the kernels of convolutions and dense layers; biases, and the scales and
+    offsets of norms, have one.
+
+    Args:
+        params: A tree of arrays.
+
+    Returns:
+        The same tree with a bool for each array.
+
+    Example:
+        >>> is_kernel({"kernel": jnp.ones((3, 4)), "bias": jnp.ones(4)})
+        {'bias': False, 'kernel': True}
+    """
+    return jax.tree.map(lambda p: jnp.ndim(p) >= 2, params)
+
+
+def _check(config: OptimConfig, steps: int) -> None:
+    drops = config.drops
+    rules = {
+        "steps is at least 1": steps >= 1,
+        "learning_rate is not negative": config.learning_rate >= 0,
+        f"warmup_steps is in [0, steps={steps}]": 0 <= config.warmup_steps <= steps,
+        'drops come with schedule "step"': config.schedule == "step" or not drops,
+        "drops are rising steps": list(drops) == sorted(set(drops)),
+        "drop_factor is positive": config.drop_factor > 0,
+        "momentum is in [0, 1)": 0 <= config.momentum < 1,
+        "b1 is in [0, 1)": 0 <= config.b1 < 1,
+        "b2 is in [0, 1)": 0 <= config.b2 < 1,
+        "weight_decay is not negative": config.weight_decay >= 0,
+        "clip_norm is positive or None": config.clip_norm is None
+        or config.clip_norm > 0,
+        "label_smoothing is in [0, 1)": 0 <= config.label_smoothing < 1,
+    }
+    broken = [rule for rule, kept in rules.items() if not kept]
+    if broken:
+        raise ValueError(
+            f"These rules of the optimizer do not hold: {'; '.join(broken)}. "
+            f"Got steps={steps} and {config}."
+        )
