@@ -8,7 +8,6 @@ from typing import Annotated
 import tyro
 
 from vidjax.cli.arguments import ConfigFlags, run_with_config
-from vidjax.cli.progress import ProgressView
 from vidjax.config import Config
 
 
@@ -48,13 +47,14 @@ def _make_command(default: Config) -> Callable[..., int]:
             json_: Print one JSON object and nothing else.
             config: The experiment.
         """
-        from vidjax.tasks import evaluate as task
+        from vidjax.cli.progress import show_evaluation
+        from vidjax.tasks.evaluate import evaluate as run_evaluation
 
-        result = task.evaluate(config, workdir, weights)
+        result = run_evaluation(config, workdir, weights)
         if json_:
             print(json.dumps(result.to_dict(), indent=2))
         else:
-            ProgressView.show_evaluation(result)
+            show_evaluation(result)
         return 0
 
     return evaluate

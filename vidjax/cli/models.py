@@ -44,9 +44,9 @@ def _models(
     grid = table.Table(box=box.SIMPLE_HEAD)
     for title in ("model", "fusion", "clip"):
         grid.add_column(title, no_wrap=True)
-    for title in ("parameters", "GMACs"):
+    for title in ("params", "GMACs"):
         grid.add_column(title, justify="right", no_wrap=True)
-    grid.add_column("weights")
+    grid.add_column("weights", overflow="fold")
     for name in names:
         grid.add_row(*_row(model_card(name)))
     console.Console().print(grid)
@@ -60,7 +60,7 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         card.name,
         card.fusion,
         f"{clip.num_frames}x{clip.size}x{clip.size}x{clip.channels}",
-        f"{card.params / 1e6:.3f} M",
-        f"{card.gmacs:.3f}",
+        f"{card.params / 1e6:.2f} M",
+        f"{card.gmacs:.4g}",
         weights,
     )

@@ -35,13 +35,13 @@ def _make_command(default: Config) -> Callable[..., int]:
             workdir: Folder for checkpoints, logs and the report.
             config: The experiment.
         """
-        from vidjax.cli.progress import ProgressView
+        from vidjax.cli.progress import ProgressView, show_report
         from vidjax.tasks.fit import fit
         from vidjax.tasks.report import report
 
         with ProgressView() as view:
             fit(config, workdir, on_event=view)
-        view.show_report(report(workdir))
+        show_report(report(workdir))
         return 0
 
     return train

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from vidjax import data
 from vidjax.convert import load_variables
-from vidjax.eval.views import average_views
+from vidjax.eval.views import ViewScores
 from vidjax.models.registry import create_model, model_card
 from vidjax.ops.pixels import normalize
 from vidjax.tasks.workdir import load_workdir
@@ -86,7 +86,7 @@ class Recognizer:
             path: A video file.
 
         Returns:
-            Probabilities [K], float32, averaged over the views; and the first view,
+            Probabilities [K], float64, averaged over the views; and the first view,
             uint8 [T, H, W, C].
 
         Raises:
@@ -94,14 +94,21 @@ class Recognizer:
                 other channels than a video has.
         """
         _check_channels(self.spec)
-        logits, first = [], None
-        for view in range(self.views.num_clips * self.views.num_crops):
-            clip = data.load_clip(path, self.spec, view=view, views=self.views)
-            first = clip[0] if first is None else first
+        count = self.views.num_clips * self.views.num_crops
+        scores = ViewScores(1, count, len(self.label_names), average=self.views.average)
+        clips = []
+        for view in range(count):
             # One view at a time: a 64-frame clip alone holds a gigabyte of activations.
-            logits.append(_logits(self.model, self.spec, self.variables, clip)[0])
-        scores = average_views(np.stack(logits), average=self.views.average)
-        return scores, np.asarray(first)
+            clip = data.load_clip(path, self.spec, view=view, views=self.views)
+            logits = _logits(self.model, self.spec, self.variables, clip)
+            scores.add(
+                np.asarray(logits),
+                index=np.array([0]),
+                view=np.array([view]),
+                mask=np.array([True]),
+            )
+            clips.append(clip[0])
+        return np.exp(scores.log_probabilities()[0]), clips[0]
 
     def label(self, path: StrPath, *, top: int = 5) -> VideoLabels:
         """Labels one video; a video that cannot be read gives a result with an error.

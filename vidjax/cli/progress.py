@@ -1,0 +1,160 @@
+"""What a task's events look like: bars on a terminal, plain lines without one."""
+
+from types import TracebackType
+from typing import Self
+
+from rich import box, console, progress, table
+
+from vidjax.tasks import events
+from vidjax.tasks.evaluate import EvalResult
+from vidjax.tasks.report import Report
+
+_PLAIN_LINES = 10  # A run without a terminal prints about so many progress lines.
+
+
+class ProgressView:
+    """Shows the events of `fit`: call it with each of them, inside `with`."""
+
+    def __init__(self) -> None:
+        self._console = console.Console()
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(bar_width=24),
+            progress.MofNCompleteColumn(),
+            progress.TextColumn("{task.fields[numbers]}"),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task: progress.TaskID | None = None
+        self._next_line = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def __call__(self, event: events.Event) -> None:
+        """Shows one event.
+
+        Args:
+            event: What happened.
+        """
+        match event:
+            case events.Started():
+                self._start(event)
+            case events.Progress():
+                self._advance(event)
+            case events.Scored():
+                self._update(numbers=f"evaluating {event.done}/{event.total} clips")
+            case events.Evaluated():
+                self._line(_evaluated_line(event))
+            case events.Saved():
+                pass
+            case events.Finished():
+                self._finish(event)
+
+    def _start(self, event: events.Started) -> None:
+        verb = f"resuming at step {event.step}" if event.step else "training"
+        self._line(
+            f"{event.model}: {verb}; {event.parameters:,} parameters, "
+            f"{event.num_train:,} training and {event.num_eval:,} held-out examples of "
+            f"{event.num_classes} classes, {event.devices}"
+        )
+        self._task = self._bar.add_task(
+            event.model, total=event.steps, completed=event.step, numbers="compiling"
+        )
+        self._next_line = event.step
+
+    def _advance(self, event: events.Progress) -> None:
+        numbers = (
+            f"loss {event.loss:.3f}  top-1 {event.top1:.1%}  "
+            f"{event.clips_per_sec:,.0f} clips/s  {_clock(event.seconds_left)} left"
+        )
+        self._update(completed=event.step, numbers=numbers)
+        if not self._console.is_terminal and event.step >= self._next_line:
+            self._line(f"{event.model}: step {event.step}/{event.steps}  {numbers}")
+            self._next_line = event.step + max(1, event.steps // _PLAIN_LINES)
+
+    def _finish(self, event: events.Finished) -> None:
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        how = (
+            "is finished already" if event.already else f"took {_clock(event.seconds)}"
+        )
+        self._line(f"{event.model}: {how}; {event.workdir}")
+
+    def _update(self, **fields: object) -> None:
+        if self._task is not None:
+            self._bar.update(self._task, **fields)  # type: ignore[arg-type]
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def show_report(report: Report) -> None:
+    """Prints the table of a report and where its files are.
+
+    Args:
+        report: What `vidjax.tasks.report.report` returned.
+    """
+    grid = table.Table(box=box.SIMPLE_HEAD)
+    for title in ("model", "fusion"):
+        grid.add_column(title, no_wrap=True)
+    for title in ("parameters", "multiply-adds", "top-1"):
+        grid.add_column(title, justify="right", no_wrap=True)
+    for row in report.rows:
+        grid.add_row(
+            row.model,
+            row.fusion,
+            f"{row.parameters:,}",
+            f"{row.macs:,}",
+            f"{row.top1:.1%}",
+        )
+    out = console.Console()
+    out.print(grid)
+    out.print(f"chance: {report.chance:.1%}", highlight=False)
+    for what, path in (("table", report.results), ("report", report.page)):
+        out.print(f"{what}: {path}", highlight=False, markup=False, soft_wrap=True)
+    if report.picture is not None:
+        path = report.picture
+        out.print(f"picture: {path}", highlight=False, markup=False, soft_wrap=True)
+
+
+def show_evaluation(result: EvalResult) -> None:
+    """Prints the metrics of an evaluation and the accuracy of its weakest classes.
+
+    Args:
+        result: What `vidjax.tasks.evaluate.evaluate` returned.
+    """
+    out = console.Console()
+    for name, value in result.metrics.items():
+        shown = (
+            f"{value:.2%}" if name in ("top1", "top5", "mean_class") else f"{value:g}"
+        )
+        out.print(f"{name:12} {shown}", highlight=False)
+
+
+def _evaluated_line(event: events.Evaluated) -> str:
+    metrics = event.metrics
+    text = (
+        f"{event.model}: step {event.step}  held-out top-1 {metrics['top1']:.1%}  "
+        f"top-5 {metrics['top5']:.1%}  mean class {metrics['mean_class']:.1%}"
+    )
+    if metrics.get("failed"):
+        text += f"  ({metrics['failed']:.0f} could not be read)"
+    return text + ("  (best so far)" if event.best else "")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
