@@ -1,1 +1,1 @@
-"""Pure functions on arrays: no parameters."""
+"""Pure functions on arrays: no parameters, no TensorFlow."""

