@@ -1,0 +1,226 @@
+"""Sources: what turns the index of an example into a clip."""
+
+import dataclasses
+import difflib
+import functools
+from typing import Literal, Protocol
+
+import numpy as np
+
+from vidjax.config import DataConfig, SyntheticConfig
+from vidjax.data.synthetic import CLASSES, draw_clip
+from vidjax.typing import ClipSpec, Views
+
+Split = Literal["train", "eval"]
+
+_SOURCES = ("synthetic_motion", "folder:DIR", "csv:FILE")
+ONE_VIEW = Views()
+_KEEP_BYTES = 2**28  # Drawn clips are kept if all of a split fit into this.
+
+
+class Source(Protocol):
+    """Labelled clips by index.
+
+    Attributes:
+        spec: The clip that it gives.
+        label_names: Names of the K classes.
+    """
+
+    spec: ClipSpec
+    label_names: tuple[str, ...]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of each example in [0, K), int32 [N]."""
+        ...
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where each example comes from, for people, [N]."""
+        ...
+
+    @property
+    def num_examples(self) -> int:
+        """Examples N."""
+        ...
+
+    def clip(
+        self,
+        index: int,
+        *,
+        view: int = 0,
+        views: Views = ONE_VIEW,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
+        """Returns one clip.
+
+        Args:
+            index: Which example, in [0, N).
+            view: Which view at test time, in [0, num_clips * num_crops): crops of the
+                first clip come first.
+            views: The views at test time.
+            rng: Where randomness comes from in training, where `view` has no meaning;
+                None at test time.
+
+        Returns:
+            The clip, uint8 [T, H, W, C] as `spec` says.
+        """
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticSource:
+    """The clips of `synthetic_motion`, drawn when they are first wanted.
+
+    Labels go round, so that classes are balanced. There is one view, and no crop or
+    flip: left and right are labels.
+
+    Attributes:
+        spec: The clip; its frames and size matter.
+        config: How many clips, and the seed.
+        split: "train" or "eval"; no clip is in both.
+        label_names: Names of the classes.
+    """
+
+    spec: ClipSpec
+    config: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
+    split: Split = "train"
+    label_names: tuple[str, ...] = CLASSES
+
+    @property
+    def num_examples(self) -> int:
+        """Examples N."""
+        config = self.config
+        return config.num_train if self.split == "train" else config.num_eval
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of each example in [0, K), int32 [N]."""
+        return np.arange(self.num_examples, dtype=np.int32) % len(self.label_names)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Names of the examples, [N]."""
+        return tuple(
+            f"synthetic_motion/{self.split}/{self.label_names[label]}/{index:06d}"
+            for index, label in enumerate(self.labels)
+        )
+
+    def clip(
+        self,
+        index: int,
+        *,
+        view: int = 0,
+        views: Views = ONE_VIEW,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
+        """Returns one clip: a function of the seed, the split and the index alone.
+
+        Args:
+            index: Which example, in [0, N).
+            view: Has no meaning here.
+            views: Has no meaning here.
+            rng: Has no meaning here.
+
+        Returns:
+            The clip, uint8 [T, H, W, 3].
+
+        Raises:
+            ValueError: If there is no such example.
+
+        Example:
+            >>> source = SyntheticSource(ClipSpec(num_frames=4, size=16))
+            >>> source.clip(2).shape
+            (4, 16, 16, 3)
+        """
+        del view, views, rng
+        check_index(index, self.num_examples)
+        spec = self.spec
+        return _drawing(
+            self.config.seed, self.split, self.num_examples, spec.num_frames, spec.size
+        ).clip(index)
+
+
+class _Drawing:
+    """Draws the clips of a split, and keeps them if they all fit into memory."""
+
+    def __init__(
+        self, seed: int, split: Split, count: int, num_frames: int, size: int
+    ) -> None:
+        self._seed = (seed, 0 if split == "train" else 1)
+        self._num_frames, self._size = num_frames, size
+        shape = (count, num_frames, size, size, 3)
+        fits = np.prod(shape, dtype=np.int64) <= _KEEP_BYTES
+        self._kept = np.empty(shape, np.uint8) if fits else None
+        self._drawn = np.zeros(count, bool)
+
+    def clip(self, index: int) -> np.ndarray:
+        """Returns a clip, uint8 [T, H, W, 3], which the caller owns."""
+        if self._kept is not None and self._drawn[index]:
+            return self._kept[index].copy()
+        clip = draw_clip(
+            index % len(CLASSES),
+            num_frames=self._num_frames,
+            size=self._size,
+            seed=(*self._seed, index),
+        )
+        if self._kept is not None:
+            # Threads that draw the same clip at once write the same bytes.
+            self._kept[index] = clip
+            self._drawn[index] = True
+        return clip
+
+
+# The models that a config compares see the same clips: they are drawn once.
+_drawing = functools.lru_cache(maxsize=2)(_Drawing)
+
+
+def make_source(
+    config: DataConfig, spec: ClipSpec, *, split: Split = "train"
+) -> Source:
+    """Opens the training or the held-out part of a data set.
+
+    Args:
+        config: Which data; see `DataConfig.source`.
+        spec: The clip that the model wants.
+        split: "train" or "eval".
+
+    Returns:
+        The source.
+
+    Raises:
+        ValueError: If the source is unknown (a near name is suggested), or the model
+            wants clips that it does not have.
+
+    Example:
+        >>> source = make_source(DataConfig(), ClipSpec(num_frames=8, size=32))
+        >>> source.num_examples, len(source.label_names)
+        (4096, 10)
+    """
+    if spec.channels != 3:
+        raise ValueError(
+            f"data.source={config.source!r} has 3 channels (RGB), and the model wants "
+            f"{spec.channels}."
+        )
+    if config.source == "synthetic_motion":
+        return SyntheticSource(spec, config.synthetic, split)
+    near = difflib.get_close_matches(config.source, _SOURCES, n=1, cutoff=0.3)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ValueError(
+        f"Unknown data.source {config.source!r}: expected one of {', '.join(_SOURCES)}."
+        f"{hint}"
+    )
+
+
+def check_index(index: int, count: int) -> None:
+    """Checks that an example exists.
+
+    Args:
+        index: Which example.
+        count: How many there are.
+
+    Raises:
+        ValueError: If `index` is outside [0, count).
+    """
+    if not 0 <= index < count:
+        raise ValueError(f"Example must be in [0, {count}), got {index}.")

@@ -1,0 +1,155 @@
+"""Where a clip is cut from its frames: sizes, boxes and flips, in NumPy."""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A part of a frame.
+
+    Attributes:
+        top: First row.
+        left: First column.
+        height: Rows.
+        width: Columns.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Returns the size of a frame resized so that its short side has a given length.
+
+    The long side keeps the aspect ratio and is rounded to the nearest pixel.
+
+    Args:
+        height: Rows, at least 1.
+        width: Columns, at least 1.
+        short_side: Pixels of the shorter side after resizing, at least 1.
+
+    Returns:
+        New height and width.
+
+    Raises:
+        ValueError: If a length is less than 1.
+
+    Example:
+        >>> short_side_size(240, 320, 256)
+        (256, 341)
+    """
+    if min(height, width, short_side) < 1:
+        raise ValueError(
+            f"Expected lengths of at least 1 pixel, got height={height}, "
+            f"width={width}, short_side={short_side}."
+        )
+    scale = short_side / min(height, width)
+    if height <= width:
+        return short_side, max(short_side, int(width * scale + 0.5))
+    return max(short_side, int(height * scale + 0.5)), short_side
+
+
+def view_box(height: int, width: int, *, size: int, crop: int, num_crops: int) -> Box:
+    """Returns one of the square crops of a test.
+
+    A single crop is the centre. Three lie along the longer side, at its start, centre
+    and end, and in the middle of the shorter one. Centres round down.
+
+    Args:
+        height: Rows of the frame.
+        width: Columns of the frame.
+        size: Rows and columns of the crop.
+        crop: Which crop, in [0, num_crops).
+        num_crops: 1 or 3.
+
+    Returns:
+        The box.
+
+    Raises:
+        ValueError: If there is no such crop or the frame is smaller than it.
+
+    Example:
+        >>> view_box(256, 340, size=224, crop=2, num_crops=3)
+        Box(top=16, left=116, height=224, width=224)
+    """
+    if num_crops not in (1, 3) or not 0 <= crop < num_crops:
+        raise ValueError(
+            f"Expected crop 0 of 1, or 0, 1 or 2 of 3, got {crop} of {num_crops}."
+        )
+    _check_fits(height, width, size)
+    share = 0.5 if num_crops == 1 else crop / 2
+    top, left = (height - size) // 2, (width - size) // 2
+    if width >= height:
+        left = int((width - size) * share)
+    else:
+        top = int((height - size) * share)
+    return Box(top, left, size, size)
+
+
+def random_box(height: int, width: int, *, size: int, rng: np.random.Generator) -> Box:
+    """Returns a square crop at a random place, all places equally likely.
+
+    Args:
+        height: Rows of the frame.
+        width: Columns of the frame.
+        size: Rows and columns of the crop.
+        rng: Where randomness comes from.
+
+    Returns:
+        The box.
+
+    Raises:
+        ValueError: If the frame is smaller than the crop.
+    """
+    _check_fits(height, width, size)
+    top = int(rng.integers(height - size + 1))
+    return Box(top, int(rng.integers(width - size + 1)), size, size)
+
+
+def crop_clip(clip: np.ndarray, box: Box) -> np.ndarray:
+    """Cuts the same box out of every frame, without copying.
+
+    Args:
+        clip: Frames, [T, H, W, C]; any dtype.
+        box: What is kept.
+
+    Returns:
+        A view, [T, box.height, box.width, C].
+
+    Raises:
+        ValueError: If the box does not lie inside the frames.
+    """
+    bottom, right = box.top + box.height, box.left + box.width
+    if min(box.top, box.left) < 0 or bottom > clip.shape[1] or right > clip.shape[2]:
+        raise ValueError(
+            f"{box} is not inside a clip of shape {clip.shape}, read as [T, H, W, C]."
+        )
+    return clip[:, box.top : bottom, box.left : right]
+
+
+def flip_clip(clip: np.ndarray) -> np.ndarray:
+    """Swaps left and right, without copying.
+
+    Args:
+        clip: Frames, [T, H, W, C]; any dtype.
+
+    Returns:
+        A view of the same shape.
+
+    Example:
+        >>> flip_clip(np.arange(3).reshape(1, 1, 3, 1)).ravel().tolist()
+        [2, 1, 0]
+    """
+    return clip[:, :, ::-1]
+
+
+def _check_fits(height: int, width: int, size: int) -> None:
+    if size > min(height, width):
+        raise ValueError(
+            f"A crop of {size} x {size} pixels does not fit into frames of {height} x "
+            f"{width} (height x width)."
+        )
