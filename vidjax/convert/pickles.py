@@ -1,0 +1,338 @@
+"""Pickles of arrays, read without running anything that they ask for.
+
+A pickle is a program. Here it may build dicts, lists and tuples, and name the few
+functions with which NumPy and PyTorch rebuild arrays. Those names lead to stand-ins of
+this file, never to the functions themselves; any other name is refused before anything
+is called. Neither NumPy's nor PyTorch's own unpickling code runs.
+"""
+
+import io
+import math
+import pathlib
+import pickle
+import zipfile
+from collections.abc import Callable
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+# First bytes of torch.save before 1.6: the pickled number 0x1950a86a20f9469cfc6c.
+LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+ByteOrder = Literal["<", ">"]
+
+# Storage classes of torch, and the type of their elements.
+_STORAGES = {
+    "FloatStorage": "f4",
+    "DoubleStorage": "f8",
+    "HalfStorage": "f2",
+    "BFloat16Storage": "bfloat16",
+    "LongStorage": "i8",
+    "IntStorage": "i4",
+    "ShortStorage": "i2",
+    "CharStorage": "i1",
+    "ByteStorage": "u1",
+    "BoolStorage": "b1",
+}
+# Harmless things beside the weights in published files; they become None.
+_DROPPED = {
+    ("argparse", "Namespace"),  # VideoMAE's "args".
+    ("mmengine.logging.history_buffer", "HistoryBuffer"),  # MMAction2's message hub.
+    ("torch", "device"),
+    *(("torch", f"{kind}{bits}") for kind in ("float", "int") for bits in (16, 32, 64)),
+}
+
+
+def read_pickle(path: pathlib.Path) -> Any:
+    """Reads a pickle of nested containers of NumPy arrays.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The containers, with arrays in them.
+
+    Raises:
+        ValueError: If the pickle names anything but NumPy arrays, or is damaged.
+    """
+    with path.open("rb") as file:
+        return _resolve(_load(file, path), path)
+
+
+def read_torch_zip(path: pathlib.Path) -> Any:
+    """Reads what torch.save writes since version 1.6, without torch.
+
+    Args:
+        path: The file, a zip archive.
+
+    Returns:
+        The containers, with arrays in them; bfloat16 becomes float32.
+
+    Raises:
+        ValueError: If the pickle names anything but tensors, or is damaged.
+    """
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        (main,) = [n for n in names if n == "data.pkl" or n.endswith("/data.pkl")]
+        root = main.removesuffix("data.pkl")
+        big = f"{root}byteorder" in names and archive.read(f"{root}byteorder") == b"big"
+        storages = _Storages(
+            lambda key: archive.read(f"{root}data/{key}"), ">" if big else "<"
+        )
+        tree = _load(io.BytesIO(archive.read(main)), path, storages)
+        return _resolve(tree, path)
+
+
+def read_torch_legacy(path: pathlib.Path) -> Any:
+    """Reads what torch.save wrote before version 1.6, without torch.
+
+    Args:
+        path: The file: several pickles, then the bytes of the storages.
+
+    Returns:
+        The containers, with arrays in them; bfloat16 becomes float32.
+
+    Raises:
+        ValueError: If a pickle names anything but tensors, or is damaged.
+    """
+    raw: dict[str, bytes] = {}
+    storages = _Storages(raw.__getitem__, "<")
+    with path.open("rb") as file:
+        for _ in range(3):  # Magic number, version, sizes of C types.
+            _load(file, path)
+        tree = _load(file, path, storages)
+        for key in _load(file, path):
+            size = storages.itemsize(key) * int.from_bytes(file.read(8), "little")
+            raw[key] = file.read(size)
+    return _resolve(tree, path)
+
+
+class _Function:
+    """A callable that a pickle can call and not change."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self._function(*arguments)
+
+    def __setstate__(self, state: Any) -> None:
+        raise pickle.UnpicklingError("it changes a function")
+
+
+class _Dict(dict):
+    """An ordered dict; attributes that torch hangs on it are dropped."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Dropped:
+    """A harmless thing that is not an array."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class _Dtype:
+    """Stands for numpy.dtype: numbers only."""
+
+    __slots__ = ("_code", "_order")
+
+    def __init__(self, code: str, *_: Any) -> None:
+        self._code = code
+        self._order: ByteOrder = "<"
+        if np.dtype(code).kind not in "biufc":
+            raise pickle.UnpicklingError(f"it holds an array of type {code!r}")
+
+    def __setstate__(self, state: tuple) -> None:
+        self._order = ">" if state[1] == ">" else "<"
+
+    def dtype(self) -> np.dtype:
+        return np.dtype(self._code).newbyteorder(self._order)
+
+
+class _NumpyArray:
+    """Stands for an array that is described now and built later."""
+
+    __slots__ = ("_dtype", "_fortran", "_raw", "_shape")
+
+    def __init__(self, *_: Any) -> None:
+        self._shape: tuple[int, ...] = (0,)
+        self._dtype, self._fortran, self._raw = _Dtype("f4"), False, b""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, self._shape, self._dtype, self._fortran, self._raw = state
+
+    def array(self) -> np.ndarray:
+        raw = self._raw
+        raw = raw.encode("latin1") if isinstance(raw, str) else raw
+        flat = np.frombuffer(raw, self._dtype.dtype())
+        array = flat.reshape(self._shape, order="F" if self._fortran else "C")
+        return np.array(array, dtype=array.dtype.newbyteorder("="))
+
+
+class _Storages:
+    """Bytes of a torch file by key, and the type of their elements.
+
+    Args:
+        read: Gives the bytes of a key.
+        order: Byte order, "<" or ">".
+    """
+
+    def __init__(self, read: Callable[[str], bytes], order: ByteOrder) -> None:
+        self._read = read
+        self._order: ByteOrder = order
+        self._kinds: dict[str, str] = {}
+
+    def add(self, identifier: tuple) -> str:
+        tag, kind, key, *_ = identifier
+        if tag != "storage" or kind not in _STORAGES.values():
+            raise pickle.UnpicklingError(f"it refers to a {tag!r}")
+        self._kinds[key] = kind
+        return key
+
+    def itemsize(self, key: str) -> int:
+        kind = self._kinds[key]
+        return 2 if kind == "bfloat16" else np.dtype(kind).itemsize
+
+    def elements(self, key: str) -> np.ndarray:
+        raw, kind = self._read(key), self._kinds[key]
+        if kind == "bfloat16":  # The upper half of a float32.
+            high = np.frombuffer(raw, f"{self._order}u2").astype(np.uint32)
+            return (high << 16).view(np.float32)
+        flat = np.frombuffer(raw, np.dtype(kind).newbyteorder(self._order))
+        return flat.astype(flat.dtype.newbyteorder("="))
+
+
+class _TorchTensor:
+    """Stands for a tensor; its storage may come later in the file."""
+
+    __slots__ = ("_key", "_offset", "_shape", "_storages", "_strides")
+
+    def __init__(
+        self, storages: _Storages, key: str, offset: int, shape: tuple, strides: tuple
+    ) -> None:
+        self._storages, self._key, self._offset = storages, key, offset
+        self._shape, self._strides = tuple(shape), tuple(strides)
+
+    def array(self) -> np.ndarray:
+        flat = self._storages.elements(self._key)
+        count = math.prod(self._shape)
+        if not count:
+            return np.zeros(self._shape, flat.dtype)
+        steps = [(n - 1) * s for n, s in zip(self._shape, self._strides, strict=True)]
+        last = self._offset + sum(steps)
+        if min(self._offset, *self._strides, 0) < 0 or last >= flat.size:
+            raise pickle.UnpicklingError("a tensor lies outside its storage")
+        if count > flat.size:
+            raise pickle.UnpicklingError("a tensor is larger than its storage")
+        strides = tuple(s * flat.itemsize for s in self._strides)
+        view = np.lib.stride_tricks.as_strided(
+            flat[self._offset :], self._shape, strides, writeable=False
+        )
+        return np.array(view)
+
+
+def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
+    """The names that a pickle may use, and what they lead to."""
+    new = {
+        ("collections", "OrderedDict"): _Dict,
+        ("_codecs", "encode"): _encode,
+        ("numpy", "dtype"): _Dtype,
+        **dict.fromkeys(_DROPPED, lambda *_: _Dropped()),
+    }
+    for core in ("numpy.core", "numpy._core"):
+        new[f"{core}.multiarray", "_reconstruct"] = _NumpyArray
+        new[f"{core}.multiarray", "scalar"] = lambda dtype, raw: _built(raw, dtype, ())
+        new[f"{core}.numeric", "_frombuffer"] = _built
+    if storages is not None:
+        new["torch._utils", "_rebuild_tensor_v2"] = lambda *a: _TorchTensor(
+            storages, *a[:4]
+        )
+        new["torch._utils", "_rebuild_parameter"] = lambda data, *_: data
+        new["torch", "Size"] = lambda sizes=(): tuple(sizes)
+    found: dict[tuple[str, str], Any] = {k: _Function(f) for k, f in new.items()}
+    found["numpy", "ndarray"] = "numpy.ndarray"  # Only ever an argument.
+    for name, kind in _STORAGES.items():
+        found["torch", name] = kind
+    return found
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it encodes a string as {encoding!r}")
+    return text.encode("latin1")
+
+
+def _built(
+    raw: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str = "C"
+) -> _NumpyArray:
+    array = _NumpyArray()
+    array.__setstate__((1, shape, dtype, order == "F", raw))
+    return array
+
+
+class _Unpickler(pickle.Unpickler):
+    """An unpickler to which only the names of `_allowed` exist."""
+
+    def __init__(self, file: BinaryIO, storages: _Storages | None) -> None:
+        super().__init__(file, encoding="latin1")  # For pickles of Python 2.
+        self._storages, self._names = storages, _allowed(storages)
+
+    def find_class(self, module_name: str, global_name: str) -> Any:
+        try:
+            return self._names[module_name, global_name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f"it asks for {module_name}.{global_name}"
+            ) from None
+
+    def persistent_load(self, pid: Any) -> str:
+        if self._storages is None:
+            raise pickle.UnpicklingError("it refers to data outside of itself")
+        return self._storages.add(pid)
+
+
+def _load(file: BinaryIO, path: pathlib.Path, storages: _Storages | None = None) -> Any:
+    try:
+        return _Unpickler(file, storages).load()
+    except Exception as error:  # Damaged pickles raise errors of every kind.
+        raise _refusal(path, error) from error
+
+
+def _resolve(tree: Any, path: pathlib.Path) -> Any:
+    """Replaces stand-ins by arrays."""
+    try:
+        return _replace(tree, frozenset())
+    except Exception as error:
+        raise _refusal(path, error) from error
+
+
+def _replace(node: Any, above: frozenset[int]) -> Any:
+    if isinstance(node, (_NumpyArray, _TorchTensor)):
+        return node.array()
+    if isinstance(node, (_Dropped, _Dtype, _Function)):
+        return None
+    if isinstance(node, (dict, list, tuple)):
+        if id(node) in above:
+            raise pickle.UnpicklingError("it contains itself")
+        above = above | {id(node)}
+        if isinstance(node, dict):
+            return {key: _replace(item, above) for key, item in node.items()}
+        return type(node)(_replace(item, above) for item in node)
+    return node
+
+
+def _refusal(path: pathlib.Path, error: Exception) -> ValueError:
+    reason = str(error) or type(error).__name__
+    return ValueError(
+        f"{path} was not read, and nothing in it was run: {reason}. A pickle of "
+        "weights may hold dicts, lists and arrays of numbers only."
+    )

@@ -1,0 +1,201 @@
+"""The rules engine: foreign names and layouts become places in variables."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+"""Arrays by name or by path, such as "params/logits/kernel"."""
+
+Transform = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Naming:
+    r"""How a code base calls the parameters of an architecture.
+
+    Attributes:
+        name: Of the code base, for messages.
+        rules: From a regular expression that a whole name must match to the path in the
+            variables (with `\1` for its groups) and the change of layout.
+        ignore: Regular expressions of names that are not needed.
+        prepare: Applied to all arrays before the rules, where two become one.
+    """
+
+    name: str
+    rules: Mapping[str, tuple[str, Transform]]
+    ignore: tuple[str, ...] = (r"(.*\.)?num_batches_tracked",)
+    prepare: Callable[[Arrays], Arrays] = dict
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def knows(self, name: str) -> bool:
+        """Whether a rule matches a name."""
+        return any(re.fullmatch(pattern, name) for pattern in self.rules)
+
+
+def same(array: np.ndarray) -> np.ndarray:
+    """Keeps the layout.
+
+    Args:
+        array: Any shape.
+
+    Returns:
+        The array.
+    """
+    return array
+
+
+def kernel_from_torch(array: np.ndarray) -> np.ndarray:
+    """Moves the output and input channels of a kernel to its end.
+
+    Args:
+        array: A convolution's [O, I, ...] or a linear layer's [O, I].
+
+    Returns:
+        [..., I, O].
+
+    Example:
+        >>> kernel_from_torch(np.zeros((64, 3, 7, 7))).shape
+        (7, 7, 3, 64)
+    """
+    return np.moveaxis(array, (0, 1), (-1, -2))
+
+
+def matrix_from_pointwise(array: np.ndarray) -> np.ndarray:
+    """Turns a torch convolution of extent 1 into the kernel of a linear layer.
+
+    Args:
+        array: [O, I, 1, 1, 1].
+
+    Returns:
+        [I, O].
+    """
+    return array.reshape(array.shape[:2]).T
+
+
+def conv_rules(source: str, target: str) -> dict[str, tuple[str, Transform]]:
+    """Returns the rule of a torch convolution or linear layer without bias.
+
+    Args:
+        source: Regular expression of the layer's name.
+        target: Its path below "params".
+    """
+    return {rf"{source}\.weight": (f"params/{target}/kernel", kernel_from_torch)}
+
+
+def dense_rules(source: str, target: str) -> dict[str, tuple[str, Transform]]:
+    """Returns the rules of a torch convolution or linear layer with bias.
+
+    Args:
+        source: Regular expression of the layer's name.
+        target: Its path below "params".
+    """
+    return {
+        **conv_rules(source, target),
+        rf"{source}\.bias": (f"params/{target}/bias", same),
+    }
+
+
+def norm_rules(source: str, target: str) -> dict[str, tuple[str, Transform]]:
+    """Returns the rules of a torch batch norm.
+
+    Args:
+        source: Regular expression of the layer's name.
+        target: Its path below "params" and "batch_stats".
+    """
+    return {
+        rf"{source}\.weight": (f"params/{target}/scale", same),
+        rf"{source}\.bias": (f"params/{target}/bias", same),
+        rf"{source}\.running_mean": (f"batch_stats/{target}/mean", same),
+        rf"{source}\.running_var": (f"batch_stats/{target}/var", same),
+    }
+
+
+# What `vidjax.convert.save_variables` and checkpoints of training hold.
+VIDJAX = Naming("vidjax", {r"(params|batch_stats)/.+": (r"\g<0>", same)}, ignore=())
+
+
+def recognise(arrays: Arrays, namings: tuple[Naming, ...]) -> Naming:
+    """Finds the naming that explains most names.
+
+    Args:
+        arrays: Arrays of any shape by foreign name.
+        namings: Those to choose from.
+
+    Returns:
+        The naming.
+
+    Raises:
+        ValueError: If none explains any name.
+    """
+    scores = [sum(map(naming.knows, arrays)) for naming in namings]
+    if not any(scores):
+        known = ", ".join(naming.name for naming in namings)
+        raise ValueError(
+            f"Weights of unknown naming: {_few(list(arrays))}. Known for this model "
+            f"are the namings of {known}."
+        )
+    return namings[scores.index(max(scores))]
+
+
+def translate(arrays: Arrays, naming: Naming) -> tuple[Arrays, list[str]]:
+    """Gives arrays their paths and layouts.
+
+    Args:
+        arrays: Arrays of any shape by foreign name.
+        naming: Their naming.
+
+    Returns:
+        Arrays by path, and what went wrong, a line each.
+    """
+    got: Arrays = {}
+    problems = []
+    for name, array in naming.prepare(arrays).items():
+        if any(re.fullmatch(pattern, name) for pattern in naming.ignore):
+            continue
+        matches = [(re.fullmatch(p, name), rule) for p, rule in naming.rules.items()]
+        hits = [(match, rule) for match, rule in matches if match]
+        if len(hits) != 1:
+            problems.append(f"{name}: matches {len(hits)} rules of {naming.name}")
+            continue
+        match, (template, transform) = hits[0]
+        path = match.expand(template)
+        if path in got:
+            problems.append(f"{name}: {path} has been filled already")
+            continue
+        try:
+            got[path] = transform(array)
+        except ValueError as error:
+            problems.append(f"{name}: shape {array.shape} is unexpected ({error})")
+    return got, problems
+
+
+def check_fit(got: Mapping[str, np.ndarray], want: Mapping[str, Any]) -> list[str]:
+    """Compares arrays with the places of a model.
+
+    Args:
+        got: Arrays by path.
+        want: By path, things with the `shape` that the model has there.
+
+    Returns:
+        What does not fit, a line each.
+    """
+    problems = []
+    for path, array in got.items():
+        if path not in want:
+            problems.append(f"{path}: the model has no such place")
+        elif array.shape != want[path].shape:
+            problems.append(f"{path}: got {array.shape}, expected {want[path].shape}")
+    return problems + [
+        f"{path}: nothing was converted to it" for path in want if path not in got
+    ]
+
+
+def _few(names: list[str]) -> str:
+    shown = ", ".join(map(repr, names[:3]))
+    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")
