@@ -24,15 +24,19 @@ class Checkpoints:
     evaluation, with its metrics. Writing goes on in the background; `wait` or `close`
     ends when all of it is on disk.
 
+    A best evaluation is on disk before a state of the same step or a later one is: a
+    run that goes on from a state finds the best of everything before it.
+
     Args:
-        workdir: Folder of the run; created if it is not there.
+        workdir: Folder of the run.
+        read_only: Whether nothing will be saved. Otherwise the folders are made, and
+            what a killed process left half written is deleted: one writer at a time.
     """
 
-    def __init__(self, workdir: pathlib.Path) -> None:
+    def __init__(self, workdir: pathlib.Path, *, read_only: bool = False) -> None:
         workdir = pathlib.Path(workdir).absolute()
-        self._latest = _open_manager(workdir / _LATEST, keep=2)
-        self._best = _open_manager(workdir / _BEST, keep=1)
-        self._latest_folder = workdir / _LATEST
+        self._latest = _open_manager(workdir / _LATEST, keep=2, read_only=read_only)
+        self._best = _open_manager(workdir / _BEST, keep=1, read_only=read_only)
 
     @property
     def latest_step(self) -> int | None:
@@ -43,7 +47,11 @@ class Checkpoints:
     def latest_path(self) -> pathlib.Path | None:
         """Folder of the last whole state, or None."""
         step = self.latest_step
-        return None if step is None else self._latest_folder / str(step)
+        return None if step is None else self._folder / str(step)
+
+    @property
+    def _folder(self) -> pathlib.Path:
+        return pathlib.Path(self._latest.directory)
 
     @property
     def best_step(self) -> int | None:
@@ -58,6 +66,7 @@ class Checkpoints:
             state: The train state.
         """
         if step != self._latest.latest_step():
+            self._best.wait_until_finished()
             self._latest.save(step, args=ocp.args.StandardSave(state), force=True)
 
     def restore(self, like: TrainState) -> TrainState:
@@ -73,7 +82,7 @@ class Checkpoints:
             ValueError: If there is none.
         """
         if self.latest_step is None:
-            raise ValueError(f"No checkpoint in {self._latest_folder}.")
+            raise ValueError(f"No checkpoint in {self._folder}.")
         args: Any = ocp.args.StandardRestore(like)
         return cast(TrainState, self._latest.restore(self.latest_step, args=args))
 
@@ -82,11 +91,17 @@ class Checkpoints:
     ) -> None:
         """Starts to save the variables of the best evaluation so far.
 
+        On hardware that does not repeat itself bit for bit, a resumed run may find a
+        best at a step that it has yet to reach; it is replaced.
+
         Args:
             step: Updates done.
             variables: {"params": ..., "batch_stats": ...}.
             metrics: Of this evaluation.
         """
+        before = self.best_step
+        if before is not None and before >= step:
+            self._best.delete(before)
         self._best.save(
             step,
             args=ocp.args.Composite(
@@ -159,13 +174,13 @@ def abstract(tree: Any, shardings: Any) -> Any:
     )
 
 
-def _open_manager(folder: pathlib.Path, *, keep: int) -> ocp.CheckpointManager:
-    return ocp.CheckpointManager(
-        folder,
-        options=ocp.CheckpointManagerOptions(
-            preservation_policy=ocp.checkpoint_managers.LatestN(keep),
-            # What a killed process left half written.
-            cleanup_tmp_directories=True,
-            enable_async_checkpointing=True,
-        ),
+def _open_manager(
+    folder: pathlib.Path, *, keep: int, read_only: bool
+) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(
+        preservation_policy=ocp.checkpoint_managers.LatestN(keep),
+        create=not read_only,
+        cleanup_tmp_directories=not read_only,
+        enable_async_checkpointing=True,
     )
+    return ocp.CheckpointManager(folder, options=options)

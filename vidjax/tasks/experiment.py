@@ -1,0 +1,169 @@
+"""The parts of an experiment: its clip, its views, its model and its data."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from vidjax.config import Config
+from vidjax.data.sources import Source, Split, make_source
+from vidjax.models import create_model, model_card
+from vidjax.ops.pixels import normalize
+from vidjax.typing import ClipSpec, Views
+
+_CLIP_FIELDS = ("num_frames", "frame_stride", "sampling", "size", "interpolation")
+_SPLITS: tuple[Split, Split] = ("train", "eval")
+_VIEW_FIELDS = ("num_clips", "num_crops", "average")
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """The two splits of a data set.
+
+    Attributes:
+        train: Training examples.
+        eval: Held-out examples.
+    """
+
+    train: Source
+    eval: Source
+
+
+def make_spec(config: Config) -> ClipSpec:
+    """Returns the clip of an experiment: the card's, but for what the config says.
+
+    Args:
+        config: The experiment.
+
+    Returns:
+        The clip.
+
+    Raises:
+        ValueError: If there is no such model, or it wants what videos do not have.
+
+    Example:
+        >>> from vidjax.config import DataConfig
+        >>> config = Config(model="i3d_rgb", data=DataConfig(num_frames=16))
+        >>> make_spec(config).shape
+        (16, 224, 224, 3)
+    """
+    spec = _replace_given(model_card(config.model).clip, config.data, _CLIP_FIELDS)
+    if spec.channels != 3:
+        raise ValueError(
+            f"{config.model} wants clips of {spec.channels} channels (optical flow), "
+            f"and {config.data.source} gives 3 (RGB)."
+        )
+    if min(spec.num_frames, spec.frame_stride, spec.size) < 1:
+        raise ValueError(
+            "data.num_frames, data.frame_stride and data.size must be positive, got a "
+            f"clip of {spec.num_frames} frames, {spec.frame_stride} apart, of "
+            f"{spec.size} pixels."
+        )
+    return spec
+
+
+def make_views(config: Config) -> Views:
+    """Returns the test protocol: the model card's, but for what the config says.
+
+    Args:
+        config: The experiment.
+
+    Returns:
+        The views.
+
+    Raises:
+        ValueError: If there is no such model, or there would be no view.
+    """
+    views = _replace_given(model_card(config.model).views, config.eval, _VIEW_FIELDS)
+    if views.num_clips < 1 or views.num_crops not in (1, 3):
+        raise ValueError(
+            "eval.num_clips must be positive and eval.num_crops 1 or 3, got "
+            f"{views.num_clips} and {views.num_crops}."
+        )
+    return views
+
+
+def make_model(config: Config, num_classes: int) -> nn.Module:
+    """Builds the model of an experiment.
+
+    Args:
+        config: The experiment.
+        num_classes: Classes K of the data.
+
+    Returns:
+        A Linen module.
+
+    Raises:
+        ValueError: If there is no such model, or `model_args` says another number of
+            classes, or a dtype.
+        TypeError: If the model has no such argument.
+    """
+    arguments = dict(config.model_args)
+    if arguments.pop("num_classes", num_classes) != num_classes:
+        raise ValueError(
+            f"model_args.num_classes is {config.model_args['num_classes']}, and the "
+            f"data has {num_classes} classes. Leave it out: it follows from the data."
+        )
+    if "dtype" in arguments:
+        raise ValueError("Set `dtype` of the config, not model_args.dtype.")
+    return create_model(
+        config.model, num_classes=num_classes, dtype=config.dtype, **arguments
+    )
+
+
+def make_prepare(spec: ClipSpec, dtype: str) -> Callable[[jax.Array], jax.Array]:
+    """Returns what turns the pixels of a batch into what a model wants.
+
+    Args:
+        spec: The clip.
+        dtype: Type of the computation.
+
+    Returns:
+        A function from uint8 [B, T, H, W, C] to `dtype` [B, T, H, W, C].
+    """
+    return functools.partial(
+        normalize,
+        value_range=spec.value_range,
+        mean=spec.mean,
+        std=spec.std,
+        dtype=dtype,
+    )
+
+
+def make_sources(config: Config) -> Sources:
+    """Opens the two splits of an experiment's data.
+
+    Args:
+        config: The experiment.
+
+    Returns:
+        The splits; they have the same classes.
+
+    Raises:
+        ValueError: If the data is not there or not as it should be.
+    """
+    spec = make_spec(config)
+    train, held_out = (make_source(config.data, spec, split=split) for split in _SPLITS)
+    if train.label_names != held_out.label_names:
+        raise ValueError(
+            f"The splits of {config.data.source} differ in their classes: "
+            f"{sorted(set(train.label_names) ^ set(held_out.label_names))} are in one "
+            "only."
+        )
+    return Sources(train, held_out)
+
+
+def describe_devices() -> str:
+    """Returns the number and kind of the devices, such as "8 x TPU v5 lite"."""
+    devices = jax.devices()
+    return f"{len(devices)} x {devices[0].device_kind}"
+
+
+def _replace_given(card: Any, config: Any, fields: tuple[str, ...]) -> Any:
+    given = {name: getattr(config, name) for name in fields}
+    return dataclasses.replace(
+        card, **{name: value for name, value in given.items() if value is not None}
+    )
