@@ -13,13 +13,13 @@ import functools
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from vidjax.data.decode import VideoError
 from vidjax.data.sources import ONE_VIEW, Source
+from vidjax.data.timeline import VideoError
 from vidjax.typing import Views
 
 Batch = dict[str, np.ndarray]
@@ -281,7 +281,7 @@ def _share_batch(
 
 def _iterate(
     dataset: Any,
-    loader: _TrainLoader | _EvalLoader,
+    loader: Callable[..., tuple[Any, ...]],
     fields: dict[str, Any],
     source: Source,
     local: int,

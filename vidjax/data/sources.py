@@ -3,31 +3,33 @@
 import dataclasses
 import difflib
 import functools
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from vidjax.config import DataConfig, SyntheticConfig
+from vidjax.data.clips import ONE_VIEW, load_clip, random_clip
+from vidjax.data.lists import Split, VideoList, read_csv, read_folder
 from vidjax.data.synthetic import CLASSES, draw_clip
 from vidjax.typing import ClipSpec, Views
 
-Split = Literal["train", "eval"]
-
 _SOURCES = ("synthetic_motion", "folder:DIR", "csv:FILE")
-ONE_VIEW = Views()
+_READERS = {"folder": read_folder, "csv": read_csv}
 _KEEP_BYTES = 2**28  # Drawn clips are kept if all of a split fit into this.
 
 
 class Source(Protocol):
-    """Labelled clips by index.
+    """Labelled clips by index."""
 
-    Attributes:
-        spec: The clip that it gives.
-        label_names: Names of the K classes.
-    """
+    @property
+    def spec(self) -> ClipSpec:
+        """The clip that it gives."""
+        ...
 
-    spec: ClipSpec
-    label_names: tuple[str, ...]
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the K classes."""
+        ...
 
     @property
     def labels(self) -> np.ndarray:
@@ -175,6 +177,88 @@ class _Drawing:
 _drawing = functools.lru_cache(maxsize=2)(_Drawing)
 
 
+@dataclasses.dataclass(frozen=True)
+class VideoSource:
+    """Clips of labelled video files.
+
+    Attributes:
+        spec: The clip.
+        videos: The files, their labels and the names of the classes.
+        short_side: Smallest and largest short side, in pixels, to which a training
+            video is resized; None takes `spec.short_side`.
+        flip_rate: Probability of a horizontal flip in training.
+    """
+
+    spec: ClipSpec
+    videos: VideoList
+    short_side: tuple[int, int] | None = None
+    flip_rate: float = 0.0
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the K classes."""
+        return self.videos.label_names
+
+    @property
+    def num_examples(self) -> int:
+        """Examples N."""
+        return len(self.videos.examples)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Class of each example in [0, K), int32 [N]."""
+        return np.array([video.label for video in self.videos.examples], np.int32)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Files of the examples, [N]."""
+        return tuple(video.path for video in self.videos.examples)
+
+    def clip(
+        self,
+        index: int,
+        *,
+        view: int = 0,
+        views: Views = ONE_VIEW,
+        rng: np.random.Generator | None = None,
+    ) -> np.ndarray:
+        """Returns one clip; see `load_clip` and, with `rng`, `random_clip`.
+
+        Args:
+            index: Which example, in [0, N).
+            view: Which view at test time, in [0, num_clips * num_crops).
+            views: The views at test time.
+            rng: Where randomness comes from in training, or None.
+
+        Returns:
+            The clip, uint8 [T, H, W, 3].
+
+        Raises:
+            VideoError: If the video cannot be read.
+            ValueError: If there is no such example or view.
+        """
+        check_index(index, self.num_examples)
+        video = self.videos.examples[index]
+        if rng is None:
+            return load_clip(
+                video.path,
+                self.spec,
+                view=view,
+                views=views,
+                start_sec=video.start_sec,
+                end_sec=video.end_sec,
+            )[0]
+        return random_clip(
+            video.path,
+            self.spec,
+            rng=rng,
+            short_side=self.short_side,
+            flip_rate=self.flip_rate,
+            start_sec=video.start_sec,
+            end_sec=video.end_sec,
+        )
+
+
 def make_source(
     config: DataConfig, spec: ClipSpec, *, split: Split = "train"
 ) -> Source:
@@ -189,8 +273,9 @@ def make_source(
         The source.
 
     Raises:
-        ValueError: If the source is unknown (a near name is suggested), or the model
-            wants clips that it does not have.
+        ValueError: If the source is unknown (a near name is suggested), what it names
+            is wrong (see `read_folder` and `read_csv`), or a setting does not fit the
+            clip.
 
     Example:
         >>> source = make_source(DataConfig(), ClipSpec(num_frames=8, size=32))
@@ -204,12 +289,31 @@ def make_source(
         )
     if config.source == "synthetic_motion":
         return SyntheticSource(spec, config.synthetic, split)
+    kind, _, where = config.source.partition(":")
+    if kind in _READERS and where:
+        _check_augmentation(config, spec)
+        videos = _READERS[kind](where, split=split, eval_fraction=config.eval_fraction)
+        return VideoSource(spec, videos, config.short_side, config.flip_rate)
     near = difflib.get_close_matches(config.source, _SOURCES, n=1, cutoff=0.3)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(
         f"Unknown data.source {config.source!r}: expected one of {', '.join(_SOURCES)}."
         f"{hint}"
     )
+
+
+def _check_augmentation(config: DataConfig, spec: ClipSpec) -> None:
+    low, high = config.short_side or (spec.short_side, spec.short_side)
+    problems = []
+    if not spec.size <= low <= high:
+        problems.append(
+            "data.short_side must be two rising lengths of at least the size of a clip, "
+            f"{spec.size} pixels, got {config.short_side}"
+        )
+    if not 0 <= config.flip_rate <= 1:
+        problems.append(f"data.flip_rate must be in [0, 1], got {config.flip_rate}")
+    if problems:
+        raise ValueError("; ".join(problems) + ".")
 
 
 def check_index(index: int, count: int) -> None:
