@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import functools
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ _READERS = {"folder": read_folder, "csv": read_csv}
 _KEEP_BYTES = 2**28  # Drawn clips are kept if all of a split fit into this.
 
 
+@runtime_checkable
 class Source(Protocol):
     """Labelled clips by index."""
 
@@ -307,7 +308,7 @@ def _check_augmentation(config: DataConfig, spec: ClipSpec) -> None:
     problems = []
     if not spec.size <= low <= high:
         problems.append(
-            "data.short_side must be two rising lengths of at least the size of a clip, "
+            "data.short_side must be two rising lengths of at least the clip's size, "
             f"{spec.size} pixels, got {config.short_side}"
         )
     if not 0 <= config.flip_rate <= 1:
