@@ -46,7 +46,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"matplotlib"},
     ),
     "tasks": (EVERYTHING, {"jax", "flax", "numpy", "jaxtyping", "etils"}, set()),
-    "cli": ({"tasks", "config", "models", "typing"}, {"tyro", "rich"}, set()),
+    "cli": ({"vidjax", "tasks", "config", "models", "typing"}, {"tyro", "rich"}, set()),
 }
 
 

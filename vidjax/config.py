@@ -296,7 +296,14 @@ def override(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Returns an experiment as plain dicts, lists and scalars, ready for JSON."""
+    """Returns an experiment as plain dicts, lists and scalars, ready for JSON.
+
+    Args:
+        config: An experiment.
+
+    Returns:
+        Its fields by name.
+    """
     return _plain(dataclasses.asdict(config))
 
 

@@ -296,7 +296,9 @@ def _figure(width: float, height: float, *, panes: int = 1) -> "tuple[Figure, An
         ) from error
     figure = Figure(figsize=(width, height), layout="constrained" if panes else None)
     if not panes:
-        figure.subplots_adjust(left=0.02, right=0.95, top=0.92, bottom=0.03)
+        figure.subplots_adjust(
+            left=0.02, right=0.95, top=1 - 0.35 / height, bottom=0.1 / height
+        )
         return figure, ()
     drawn = figure.subplots(1, panes, squeeze=False)[0]
     for axes in drawn:

@@ -34,7 +34,14 @@ class Naming:
         return hash(self.name)
 
     def knows(self, name: str) -> bool:
-        """Whether a rule matches a name."""
+        """Whether a rule matches a name.
+
+        Args:
+            name: Name of a source array.
+
+        Returns:
+            True if at least one does.
+        """
         return any(re.fullmatch(pattern, name) for pattern in self.rules)
 
 
