@@ -80,7 +80,15 @@ class Plan:
     save_every: int
 
     def due(self, step: int, every: int) -> bool:
-        """Whether something that happens every so many updates happens at this one."""
+        """Whether something that happens every so many updates happens at this one.
+
+        Args:
+            step: Updates done.
+            every: Updates between two times.
+
+        Returns:
+            True at every multiple, and at the last step.
+        """
         return step == self.steps or step % every == 0
 
 
@@ -104,7 +112,7 @@ def train(
         step_fn: The compiled update, `(state, batch, key) -> (state, metrics)`; metrics
             hold "finite", a bool, beside scalars.
         batches: Batches on the devices, from that of `state.step` on.
-        key: Key of the run's randomness.
+        key: Key of the run's randomness, a scalar.
         plan: When things happen.
         hooks: What is called then.
 
