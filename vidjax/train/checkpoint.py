@@ -7,7 +7,7 @@ whole checkpoints only.
 
 import pathlib
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, cast
 
 import jax
 import orbax.checkpoint as ocp
@@ -101,6 +101,7 @@ class Checkpoints:
         """
         before = self.best_step
         if before is not None and before >= step:
+            self._best.wait_until_finished()
             self._best.delete(before)
         self._best.save(
             step,
@@ -145,7 +146,7 @@ class Checkpoints:
         self._latest.close()
         self._best.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(

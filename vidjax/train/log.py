@@ -14,7 +14,7 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import jax
 
@@ -84,10 +84,10 @@ class MetricsLog:
         start_step: int = 0,
         tensorboard: pathlib.Path | None = None,
     ) -> None:
+        self._writer = _open_tensorboard(tensorboard, start_step)
         kept = [line for line in read_metrics(path) if line["step"] <= start_step]
         write_text(path, "".join(json.dumps(line) + "\n" for line in kept))
         self._file = path.open("a", encoding="utf-8")
-        self._writer = _open_tensorboard(tensorboard, start_step)
 
     def write(self, step: int, metrics: Mapping[str, float], *, group: str) -> None:
         """Writes one line.
@@ -111,7 +111,7 @@ class MetricsLog:
         if self._writer is not None:
             self._writer.close()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "MetricsLog":
         return self
 
     def __exit__(

@@ -15,6 +15,8 @@ Variables = Mapping[str, Any]
 class TrainState(flax.struct.PyTreeNode):
     """Everything that an update reads and writes, as one tree of arrays.
 
+    The same tree also holds what is said of each array: its shape, or its sharding.
+
     Attributes:
         step: Updates done, int32 [].
         params: Parameters, nested dicts of float32 arrays.
@@ -22,7 +24,7 @@ class TrainState(flax.struct.PyTreeNode):
         opt_state: State of the optimizer.
     """
 
-    step: jax.Array
+    step: Any
     params: Any
     model_state: Any
     opt_state: Any
