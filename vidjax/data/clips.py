@@ -1,5 +1,7 @@
 """A clip of a video file, as a model wants it: frames, size, crop."""
 
+import dataclasses
+
 import numpy as np
 
 from vidjax.data.decode import count_frames, read_frames
@@ -50,30 +52,15 @@ def load_clip(
         raise ValueError(
             f"view must be in [0, {views.num_clips * views.num_crops}), got {view}."
         )
-    clip_number, crop = divmod(view, views.num_crops)
-    position = view_positions(views.num_clips, sampling=spec.sampling)[clip_number]
-    fps = _rate(spec)
-    count = count_frames(path, fps=fps, start_sec=start_sec, end_sec=end_sec)
+    number, crop = divmod(view, views.num_crops)
+    position = float(view_positions(views.num_clips, sampling=spec.sampling)[number])
+    part = _Part(path, start_sec, end_sec)
+    count = part.count(spec)
     if spec.sampling == "segments":
-        indices = segment_indices(
-            count, segments=spec.num_frames, position=float(position)
-        )
+        indices = segment_indices(count, segments=spec.num_frames, position=position)
     else:
-        indices = dense_indices(
-            count,
-            clip_length=spec.num_frames,
-            stride=spec.frame_stride,
-            position=float(position),
-        )
-    clip = read_frames(
-        path,
-        indices,
-        fps=fps,
-        start_sec=start_sec,
-        end_sec=end_sec,
-        short_side=spec.short_side,
-        interpolation=spec.interpolation,
-    )
+        indices = _dense(count, spec, position)
+    clip = part.read(indices, spec, spec.short_side)
     box = view_box(
         *clip.shape[1:3], size=spec.size, crop=crop, num_crops=views.num_crops
     )
@@ -116,28 +103,49 @@ def random_clip(
     position, flip = rng.random(2)
     low, high = short_side or (spec.short_side, spec.short_side)
     side = int(rng.integers(low, high + 1))
-    fps = _rate(spec)
-    count = count_frames(path, fps=fps, start_sec=start_sec, end_sec=end_sec)
+    part = _Part(path, start_sec, end_sec)
+    count = part.count(spec)
     if spec.sampling == "segments":
         indices = random_segment_indices(count, segments=spec.num_frames, rng=rng)
     else:
-        indices = dense_indices(
-            count,
-            clip_length=spec.num_frames,
-            stride=spec.frame_stride,
-            position=float(position),
-        )
-    clip = read_frames(
-        path,
-        indices,
-        fps=fps,
-        start_sec=start_sec,
-        end_sec=end_sec,
-        short_side=side,
-        interpolation=spec.interpolation,
-    )
+        indices = _dense(count, spec, float(position))
+    clip = part.read(indices, spec, side)
     clip = crop_clip(clip, random_box(*clip.shape[1:3], size=spec.size, rng=rng))
     return np.ascontiguousarray(flip_clip(clip) if flip < flip_rate else clip)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A span of a video file, in seconds."""
+
+    path: StrPath
+    start_sec: float
+    end_sec: float | None
+
+    def count(self, spec: ClipSpec) -> int:
+        return count_frames(
+            self.path, fps=_rate(spec), start_sec=self.start_sec, end_sec=self.end_sec
+        )
+
+    def read(self, indices: np.ndarray, spec: ClipSpec, short_side: int) -> np.ndarray:
+        return read_frames(
+            self.path,
+            indices,
+            fps=_rate(spec),
+            start_sec=self.start_sec,
+            end_sec=self.end_sec,
+            short_side=short_side,
+            interpolation=spec.interpolation,
+        )
+
+
+def _dense(count: int, spec: ClipSpec, position: float) -> np.ndarray:
+    return dense_indices(
+        count,
+        clip_length=spec.num_frames,
+        stride=spec.frame_stride,
+        position=position,
+    )
 
 
 def _rate(spec: ClipSpec) -> float | None:

@@ -292,7 +292,7 @@ def _iterate(
     threads = workers or os.cpu_count() or 1
     failure: list[BaseException] = []
 
-    def load(*arguments: np.ndarray) -> tuple[Any, ...]:
+    def load(*arguments: Any) -> tuple[Any, ...]:
         try:
             return loader(*arguments)
         except BaseException as error:

@@ -50,7 +50,19 @@ class Timeline:
 
 @contextlib.contextmanager
 def open_video(path: StrPath) -> Iterator[tuple[Any, Any]]:
-    """Opens a file and its video stream; what goes wrong inside names the file."""
+    """Opens a file and its first video stream, which is no cover picture.
+
+    Args:
+        path: A video file.
+
+    Yields:
+        PyAV's container and stream. What PyAV raises while they are in use is turned to
+        a `VideoError` that names the file.
+
+    Raises:
+        VideoError: If the file is missing, empty, truncated or no video.
+        ImportError: If PyAV is missing.
+    """
     av = import_av()
     name = os.fspath(path)
     _check_file(name)
@@ -64,6 +76,8 @@ def open_video(path: StrPath) -> Iterator[tuple[Any, Any]]:
             if not videos:
                 raise VideoError(f"{name} has no video stream.")
             stream = videos[0]
+            if stream.codec_context is None:
+                raise VideoError(f"{name} has a video of an unknown codec.")
             # Several videos are decoded at once, one in each thread of the pipeline.
             stream.codec_context.thread_count = 1
             yield container, stream
@@ -87,7 +101,18 @@ def _check_file(name: str) -> None:
 
 
 def read_timeline(path: StrPath) -> Timeline:
-    """Returns the times of the frames of a file; remembered until the file changes."""
+    """Returns the times of the frames of a file; remembered until the file changes.
+
+    Args:
+        path: A video file.
+
+    Returns:
+        The times.
+
+    Raises:
+        VideoError: If the file is missing, empty, truncated or no video.
+        ImportError: If PyAV is missing.
+    """
     name = os.fspath(path)
     _check_file(name)
     state = os.stat(name)
@@ -118,9 +143,11 @@ def _scan(name: str, size: int, changed: int) -> Timeline:
         order = np.argsort(times, kind="stable")
         shown = np.array(times, dtype=np.int64)[order]
         gap = _usual_gap(shown, stream)
-        # A codec that reorders frames, in a container without presentation times
-        # (packed B-frames in AVI): frames come in order, but their times are swapped.
-        trusted = not (context.has_b_frames and np.all(np.diff(times) > 0))
+        # Frames are counted where times occur twice, and where a codec reorders frames
+        # in a container without presentation times: packed B-frames in AVI come in
+        # order, but their times are swapped.
+        rising = bool(np.all(np.diff(shown) > 0))
+        trusted = rising and not (context.has_b_frames and np.all(np.diff(times) > 0))
         if not trusted:
             shown = gap * np.arange(len(shown), dtype=np.int64)
         return Timeline(
@@ -143,8 +170,9 @@ def _misses_packets(name: str, container: Any, stream: Any, read: int) -> bool:
 
 def _usual_gap(times: np.ndarray, stream: Any) -> int:
     """Ticks between two frames, where packets do not tell how long they last."""
-    if len(times) > 1:
-        return max(1, int(np.median(np.diff(times))))
+    gap = int(np.median(np.diff(times))) if len(times) > 1 else 0
+    if gap > 0:
+        return gap
     return max(1, round(1 / (float(stream.average_rate or 25) * stream.time_base)))
 
 
@@ -156,7 +184,26 @@ def frame_positions(
     start_sec: float,
     end_sec: float | None,
 ) -> np.ndarray:
-    """Returns the position in the timeline of each index of `read_frames`, [N]."""
+    """Returns which frames a video has when it is read at a rate, and in part.
+
+    Without `fps` these are its own frames that begin in the span. With it, frame i is
+    the last one shown at time start_sec + i / fps, and there are floor((end_sec -
+    start_sec) * fps) of them, at least one.
+
+    Args:
+        path: The video file, for messages.
+        line: Its times.
+        fps: Rate in frames per second, or None.
+        start_sec: Where the span begins, in seconds from the first frame.
+        end_sec: Where it ends; None is the end of the video.
+
+    Returns:
+        Positions in the timeline, not falling, int64 [N].
+
+    Raises:
+        ValueError: If `fps` is not positive.
+        VideoError: If the video has nothing in the span.
+    """
     if fps is not None and not fps > 0:
         raise ValueError(f"fps must be positive, got {fps}.")
     seconds = (line.times - line.times[0]) * line.tick
@@ -167,12 +214,13 @@ def frame_positions(
             f"{os.fspath(path)} has no frames from {start_sec:g} s to "
             f"{stop if end_sec is None else end_sec:g} s: it lasts {duration:g} s."
         )
-    slack = line.tick / 2  # Times were rounded to ticks when they were written.
+    # Matroska rounds times to ms; coarser ticks are those of the frames themselves.
+    slack = min(line.tick, 1e-3) / 2
     if fps is None:
         first = np.searchsorted(seconds, start_sec - slack)
         last = np.searchsorted(seconds, stop - slack)
         return np.arange(first, last) if first < last else np.array([last - 1])
-    count = max(1, int((stop - start_sec) * fps + 1e-3))  # For 249.99999.
+    count = max(1, int((stop - start_sec + 2 * slack) * fps + 1e-6))
     moments = start_sec + np.arange(count) / fps
     return np.searchsorted(seconds, moments + slack, side="right") - 1
 
