@@ -25,33 +25,34 @@ from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views
 
-# Figure 3 of the paper: name, then for a convolution its features, for a pool its
-# window (also its stride) and the border on each side, which MMAction2 gives pool5.
+# Figure 3 of the paper: name, kind, then for "conv" features and strides; for "pool"
+# window (also the stride) and the border on each side, which MMAction2 gives pool5.
 STAGES = (
-    ("conv1a", 64),
-    ("pool1", (1, 2, 2), (0, 0, 0)),
-    ("conv2a", 128),
-    ("pool2", (2, 2, 2), (0, 0, 0)),
-    ("conv3a", 256),
-    ("conv3b", 256),
-    ("pool3", (2, 2, 2), (0, 0, 0)),
-    ("conv4a", 512),
-    ("conv4b", 512),
-    ("pool4", (2, 2, 2), (0, 0, 0)),
-    ("conv5a", 512),
-    ("conv5b", 512),
-    ("pool5", (2, 2, 2), (0, 1, 1)),
+    ("conv1a", "conv", 64, (1, 1, 1)),
+    ("pool1", "pool", (1, 2, 2), (0, 0, 0)),
+    ("conv2a", "conv", 128, (1, 1, 1)),
+    ("pool2", "pool", (2, 2, 2), (0, 0, 0)),
+    ("conv3a", "conv", 256, (1, 1, 1)),
+    ("conv3b", "conv", 256, (1, 1, 1)),
+    ("pool3", "pool", (2, 2, 2), (0, 0, 0)),
+    ("conv4a", "conv", 512, (1, 1, 1)),
+    ("conv4b", "conv", 512, (1, 1, 1)),
+    ("pool4", "pool", (2, 2, 2), (0, 0, 0)),
+    ("conv5a", "conv", 512, (1, 1, 1)),
+    ("conv5b", "conv", 512, (1, 1, 1)),
+    ("pool5", "pool", (2, 2, 2), (0, 1, 1)),
 )
 
-# Ours: time is halved once, at the end, so that 8 frames leave a trace.
+# Ours: the first stride is in the convolution, where it saves most, and 8 frames are
+# halved only after two convolutions have compared them.
 TINY_STAGES = (
-    ("conv1a", 16),
-    ("pool1", (1, 2, 2), (0, 0, 0)),
-    ("conv2a", 32),
-    ("pool2", (2, 2, 2), (0, 0, 0)),
-    ("conv3a", 64),
-    ("pool3", (2, 2, 2), (0, 0, 0)),
-    ("conv4a", 64),
+    ("conv1a", "conv", 16, (1, 2, 2)),
+    ("pool1", "pool", (1, 2, 2), (0, 0, 0)),
+    ("conv2a", "conv", 32, (1, 1, 1)),
+    ("pool2", "pool", (2, 2, 2), (0, 0, 0)),
+    ("conv3a", "conv", 64, (1, 1, 1)),
+    ("pool3", "pool", (2, 2, 2), (0, 0, 0)),
+    ("conv4a", "conv", 64, (1, 1, 1)),
 )
 
 
@@ -106,11 +107,13 @@ class C3D(nn.Module):
             dtype=self.dtype,
         )
         x, endpoints = clip, {}
-        for name, size, *border in self.stages:
-            if border:
-                x = max_pool(x, size, size, tuple((p, p) for p in border[0]))
+        for name, kind, *spec in self.stages:
+            if kind == "conv":
+                features, strides = spec
+                x = conv(features, strides=strides, name=name)(x)
             else:
-                x = conv(size, name=name)(x)
+                window, border = spec
+                x = max_pool(x, window, window, tuple((p, p) for p in border))
             endpoints[name] = x
         endpoints["features"] = x
 
@@ -128,10 +131,12 @@ class C3D(nn.Module):
 def _smallest(stages: tuple[tuple, ...]) -> tuple[int, int]:
     """Returns the fewest frames and pixels that leave each pool a whole window."""
     frames, size = 1, 1
-    for _, window, *border in reversed(stages):
-        if border:
-            frames = frames * window[0] - 2 * border[0][0]
-            size = max(size * window[1] - 2 * border[0][1], 1)
+    for _, kind, steps, more in reversed(stages):
+        if kind == "pool":
+            frames = max(frames * steps[0] - 2 * more[0], 1)
+            size = max(size * steps[1] - 2 * more[1], 1)
+        else:
+            frames, size = (frames - 1) * more[0] + 1, (size - 1) * more[1] + 1
     return frames, size
 
 

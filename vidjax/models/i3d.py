@@ -155,7 +155,9 @@ class I3D(nn.Module):
                     x
                 )
             elif kind == "pool":
-                x = max_pool(x, *spec, pads(space, *spec, ceil=True))
+                window, strides = spec
+                borders = pads(space, window, strides, ceil=True)
+                x = max_pool(x, window, strides, borders)
             else:
                 x = mixed(tuple(spec), conv, name=name)(x)
             endpoints[name] = x

@@ -35,8 +35,8 @@ def normalize(
 
     Example:
         >>> pixels = jnp.array([[0, 255]], jnp.uint8)
-        >>> normalize(pixels, value_range=(-1, 1), mean=(0, 0), std=(1, 1)).tolist()
-        [[-1.0, 1.0]]
+        >>> normalize(pixels, value_range=(-1.0, 1.0), mean=(0.0,) * 2, std=(1.0,) * 2)
+        Array([[-1.,  1.]], dtype=float32)
     """
     gain, offset = _affine(clip, value_range, mean, std)
     return (clip.astype(jnp.float32) * gain + offset).astype(dtype)
@@ -64,8 +64,8 @@ def denormalize(
         ValueError: If `mean` or `std` does not have C numbers, or `std` has a zero.
 
     Example:
-        >>> denormalize(jnp.array([[0.5]]), mean=(0,), std=(1,)).tolist()
-        [[128]]
+        >>> denormalize(jnp.array([[0.4]]), mean=(0.0,), std=(1.0,)).tolist()
+        [[102]]
     """
     gain, offset = _affine(clip, value_range, mean, std)
     pixels = jnp.round((clip.astype(jnp.float32) - offset) / gain)

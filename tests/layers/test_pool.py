@@ -1,0 +1,39 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vidjax.layers.pool import avg_pool, max_pool
+
+X = -1 - jax.random.uniform(jax.random.key(0), (2, 4, 6, 6, 3))  # Below any padding.
+
+
+def test_a_padded_maximum_never_takes_the_padding():
+    y = max_pool(X, (3, 3), (2, 2), ((1, 1), (1, 1)))
+    assert y.shape == (2, 4, 3, 3, 3)
+    np.testing.assert_array_equal(y[:, :, 0, 0], X[:, :, :2, :2].max((2, 3)))
+    np.testing.assert_array_equal(y[:, :, 1, 2], X[:, :, 1:4, 3:6].max((2, 3)))
+
+
+def test_same_pads_an_even_size_at_the_end_only():
+    y = max_pool(X, (3, 3, 3), (2, 2, 2), "SAME")
+    assert y.shape == (2, 2, 3, 3, 3)
+    np.testing.assert_array_equal(y[:, 0, 0, 0], X[:, :3, :3, :3].max((1, 2, 3)))
+    np.testing.assert_array_equal(y[:, 1, 2, 2], X[:, 2:, 4:, 4:].max((1, 2, 3)))
+
+
+def test_strides_are_the_window_unless_given():
+    assert max_pool(X, (2, 3, 3)).shape == (2, 2, 2, 2, 3)
+    assert avg_pool(X, (2, 3, 3)).shape == (2, 2, 2, 2, 3)
+
+
+def test_an_average_is_float32_and_exact():
+    y = avg_pool(X.astype(jnp.bfloat16), (2, 6, 6), (1, 1, 1))
+    assert y.dtype == jnp.float32
+    want = np.asarray(X.astype(jnp.bfloat16), np.float32)[:, 1:3].mean((1, 2, 3))
+    np.testing.assert_allclose(y[:, 1, 0, 0], want, rtol=1e-5)
+
+
+def test_an_average_wider_than_the_array_is_refused():
+    with pytest.raises(ValueError, match=r"over \(7, 7\) does not fit into \(6, 6\)"):
+        avg_pool(X, (7, 7))

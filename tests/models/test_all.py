@@ -1,0 +1,216 @@
+"""What every registered model must do. A new model is covered by registering."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vidjax import models
+
+ALL = pytest.mark.parametrize("name", models.list_models())
+TINY = pytest.mark.parametrize("name", models.list_models("*tiny"))
+
+
+def _abstract(name, **arguments):
+    """Shapes only, at full size: no weight is allocated and nothing is compiled."""
+    model = models.create_model(name, **arguments)
+    shape = (2, *models.model_card(name).clip.shape)
+    clip = jax.ShapeDtypeStruct(shape, jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), clip)
+    return model, variables, clip
+
+
+@functools.cache
+def _small(name, **arguments):
+    """A tiny model with weights, and two clips of noise."""
+    model = models.create_model(name, num_classes=5, **arguments)
+    shape = (2, *models.model_card(name).clip.shape)
+    clip = jax.random.normal(jax.random.key(1), shape)
+    return model, jax.jit(model.init)(jax.random.key(0), clip), clip
+
+
+@functools.cache
+def _apply(name, **arguments):
+    model, _, _ = _small(name, **arguments)
+    return jax.jit(model.apply)
+
+
+def _train(model, variables, clip, key=0):
+    """Logits, endpoints and new statistics in training."""
+    return model.apply(
+        variables,
+        clip,
+        train=True,
+        rngs={"dropout": jax.random.key(key)},
+        mutable=["batch_stats"],
+    )
+
+
+@ALL
+def test_logits_and_endpoints_have_the_promised_shapes(name):
+    model, variables, clip = _abstract(name)
+    logits, endpoints = jax.eval_shape(model.apply, variables, clip)
+    width = endpoints["pooled"].shape[-1]
+    assert logits.shape == (2, model.num_classes)
+    assert logits.dtype == jnp.float32
+    assert endpoints["pooled"].shape == (2, width)
+    assert len(endpoints["features"].shape) == 5
+    assert all(value.shape[0] == 2 for value in endpoints.values())
+
+
+@ALL
+def test_num_classes_changes_only_the_last_layer(name):
+    _, variables, _ = _abstract(name)
+    _, small, _ = _abstract(name, num_classes=7)
+    leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
+    changed = {
+        path[0].key
+        for (path, a), b in zip(leaves, jax.tree.leaves(small["params"]), strict=True)
+        if a.shape != b.shape
+    }
+    assert changed == {"logits"}
+    assert small["params"]["logits"]["bias"].shape == (7,)
+    assert small["params"]["logits"]["kernel"].shape[1:] == (7,)
+
+
+@ALL
+def test_no_classes_leave_the_classifier_out_and_give_pooled_features(name):
+    model, variables, clip = _abstract(name, num_classes=0)
+    logits, endpoints = jax.eval_shape(model.apply, variables, clip)
+    assert "logits" not in variables["params"]
+    assert logits.shape == endpoints["pooled"].shape
+    assert logits.dtype == jnp.float32
+
+
+@ALL
+def test_parameters_are_as_many_as_the_card_says_and_float32(name):
+    _, variables, _ = _abstract(name, dtype="bfloat16")
+    leaves = jax.tree.leaves(variables["params"])
+    assert sum(math.prod(a.shape) for a in leaves) == models.model_card(name).params
+    assert {a.dtype for a in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+
+
+@ALL
+def test_recomputation_in_the_backward_pass_keeps_the_tree(name):
+    _, variables, _ = _abstract(name)
+    _, again, _ = _abstract(name, remat=True)
+    assert jax.tree.structure(variables) == jax.tree.structure(again)
+
+
+@ALL
+def test_the_card_fits_its_clip(name):
+    card = models.model_card(name)
+    assert card.name == name
+    assert len(card.clip.mean) == len(card.clip.std) == card.clip.channels
+    assert "http" in card.paper
+    assert len({weights.tag for weights in card.weights}) == len(card.weights)
+
+
+@ALL
+def test_another_number_of_channels_is_refused(name):
+    model, variables, clip = _abstract(name)
+    other = jax.ShapeDtypeStruct((*clip.shape[:-1], 5), jnp.float32)
+    with pytest.raises(ValueError, match="channels"):
+        jax.eval_shape(model.apply, variables, other)
+
+
+@ALL
+@pytest.mark.usefixtures("unchecked")
+def test_an_input_that_is_no_clip_is_refused(name):
+    model, variables, _ = _abstract(name)
+    with pytest.raises(ValueError, match=r"\[B, T, H, W, C\].*got"):
+        jax.eval_shape(model.apply, variables, jnp.zeros((32, 32, 3)))
+    pixels = jax.ShapeDtypeStruct((1, *models.model_card(name).clip.shape), jnp.uint8)
+    with pytest.raises(TypeError, match="uint8"):
+        jax.eval_shape(model.apply, variables, pixels)
+
+
+@TINY
+def test_a_tiny_model_is_small(name):
+    assert 50_000 <= models.model_card(name).params <= 250_000
+
+
+@TINY
+def test_results_are_finite_and_the_same_every_time(name):
+    model, variables, clip = _small(name)
+    first, _ = _apply(name)(variables, clip)
+    again, _ = jax.jit(model.apply)(variables, clip)
+    assert bool(jnp.isfinite(first).all())
+    assert float(jnp.std(first)) > 0
+    np.testing.assert_array_equal(first, again)
+
+
+@TINY
+def test_clips_of_a_batch_do_not_see_each_other(name):
+    _, variables, clip = _small(name)
+    both, _ = _apply(name)(variables, clip)
+    other, _ = _apply(name)(variables, clip.at[1].set(0.0))
+    np.testing.assert_array_equal(both[0], other[0])
+    assert not np.array_equal(both[1], other[1])
+
+
+@TINY
+def test_a_second_batch_does_not_compile_again(name):
+    _, variables, clip = _small(name)
+    apply = _apply(name)
+    apply(variables, clip)
+    compiled = apply._cache_size()
+    apply(variables, clip + 1)
+    assert apply._cache_size() == compiled
+
+
+@TINY
+def test_gradient_reaches_every_parameter(name):
+    model, variables, clip = _small(name)
+
+    def loss(params):
+        (logits, _), _ = _train(model, {**variables, "params": params}, clip)
+        return jnp.sum(logits[:, 0])
+
+    gradients = jax.jit(jax.grad(loss))(variables["params"])
+
+    for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
+        where = jax.tree_util.keystr(path)
+        assert bool(jnp.isfinite(gradient).all()), where
+        assert float(jnp.abs(gradient).max()) > 0, where
+
+
+@TINY
+def test_bfloat16_is_near_float32_and_its_logits_are_float32(name):
+    _, variables, clip = _small(name)
+    exact, _ = _apply(name)(variables, clip)
+    low = models.create_model(name, num_classes=5, dtype="bfloat16")
+    logits, endpoints = jax.jit(low.apply)(variables, clip)
+    assert logits.dtype == jnp.float32
+    assert endpoints["features"].dtype == jnp.bfloat16
+    np.testing.assert_allclose(logits, exact, atol=0.05 * float(jnp.abs(exact).max()))
+
+
+@TINY
+def test_training_moves_the_statistics_and_repeats_with_its_key(name):
+    model, variables, clip = _small(name, dropout_rate=0.5)
+    train = jax.jit(functools.partial(_train, model))
+    (logits, _), state = train(variables, clip, 0)
+    (again, _), _ = train(variables, clip, 0)
+    (other, _), _ = train(variables, clip, 1)
+    np.testing.assert_array_equal(logits, again)
+    assert not np.array_equal(logits, other)
+    before, after = variables["batch_stats"], state["batch_stats"]
+    moved = jax.tree.map(lambda a, b: bool((a != b).any()), before, after)
+    assert all(jax.tree.leaves(moved))
+
+
+@TINY
+def test_training_with_dropout_needs_a_key_and_mutable_statistics(name):
+    model, variables, clip = _abstract(name, dropout_rate=0.5)
+    train = functools.partial(model.apply, train=True)
+    with pytest.raises(Exception, match="dropout"):
+        jax.eval_shape(
+            functools.partial(train, mutable=["batch_stats"]), variables, clip
+        )
+    rngs = {"dropout": jax.random.key(0)}
+    with pytest.raises(Exception, match="batch_stats"):
+        jax.eval_shape(functools.partial(train, rngs=rngs), variables, clip)
