@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -139,16 +139,7 @@ def evaluate(
         workers=config.data.workers,
         on_scored=lambda done, total: emit(Scored(config.model, done, total)),
     )
-    metrics, confusion = measure(scores, labels)
-    return EvalResult(
-        metrics=metrics,
-        confusion=confusion,
-        label_names=label_names,
-        paths=tuple(source.paths),
-        labels=labels,
-        probabilities=np.exp(scores.log_probabilities()),
-        present=scores.present,
-    )
+    return measure(scores, labels, label_names=label_names, paths=source.paths)
 
 
 def make_scorer(model: nn.Module, spec: ClipSpec, dtype: str, mesh: Mesh) -> Scorer:
@@ -238,16 +229,22 @@ def score(
 
 
 def measure(
-    scores: ViewScores, labels: np.ndarray
-) -> tuple[dict[str, float], np.ndarray]:
+    scores: ViewScores,
+    labels: np.ndarray,
+    *,
+    label_names: tuple[str, ...],
+    paths: Sequence[str],
+) -> EvalResult:
     """Returns what an evaluation found.
 
     Args:
         scores: Of N examples.
         labels: True class of each, [N] integers.
+        label_names: Names of the K classes.
+        paths: Where each example comes from, N of them.
 
     Returns:
-        `EvalResult.metrics` and `EvalResult.confusion`.
+        The result.
 
     Raises:
         ValueError: If no video could be read, or scores are not finite.
@@ -267,7 +264,15 @@ def measure(
         "examples": result.examples,
         "failed": int(np.sum(~present)),
     }
-    return metrics, result.confusion
+    return EvalResult(
+        metrics=metrics,
+        confusion=result.confusion,
+        label_names=label_names,
+        paths=tuple(paths),
+        labels=labels,
+        probabilities=np.exp(scores.log_probabilities()),
+        present=present,
+    )
 
 
 def _one_ahead(items: Iterator[Any]) -> Iterator[Any]:

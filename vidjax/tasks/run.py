@@ -24,7 +24,13 @@ from vidjax.tasks.experiment import (
     make_spec,
     make_views,
 )
-from vidjax.tasks.workdir import METRICS, RESULT, record_data, record_start
+from vidjax.tasks.workdir import (
+    EVALUATION,
+    METRICS,
+    RESULT,
+    record_data,
+    record_start,
+)
 from vidjax.train.checkpoint import Checkpoints, abstract
 from vidjax.train.log import MetricsLog, describe_run, read_metrics, write_json
 from vidjax.train.loop import Hooks, Plan, Window, train
@@ -231,7 +237,15 @@ class _Recorder:
             workers=data.workers,
             on_scored=lambda done, total: self.emit(Scored(name, done, total)),
         )
-        metrics, _ = measure(scores, source.labels)
+        result = measure(
+            scores,
+            source.labels,
+            label_names=source.label_names,
+            paths=source.paths,
+        )
+        metrics = result.metrics
+        if step == run.config.steps:
+            write_json(run.folder / EVALUATION, result.to_dict())
         self.metrics_log.write(step, metrics, group="eval")
         best = metrics["top1"] > self.best_top1
         if best:

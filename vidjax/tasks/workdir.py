@@ -8,6 +8,7 @@ A run of one model holds
     metrics.jsonl   a line for each log and each evaluation,
     checkpoints/    the last two states,
     best/           the variables of the best evaluation,
+    evaluation.json what the last evaluation said of each example,
     result.json     the metrics, when it is finished.
 
 A run that compares models holds config.json, result.json and a folder for each model.
@@ -37,6 +38,7 @@ CONFIG = "config.json"
 LABELS = "labels.json"
 RUN = "run.json"
 METRICS = "metrics.jsonl"
+EVALUATION = "evaluation.json"
 RESULT = "result.json"
 _LOCK = ".lock"
 
@@ -90,10 +92,9 @@ def claim_workdir(workdir: pathlib.Path, config: Config) -> Iterator[None]:
         )
     workdir.mkdir(parents=True, exist_ok=True)
     with _lock(workdir):
-        if (workdir / CONFIG).exists():
+        if _has_begun(workdir):
             _check_same(workdir, config)
-        else:
-            write_json(workdir / CONFIG, to_dict(config))
+        write_json(workdir / CONFIG, to_dict(config))
         yield
 
 
@@ -165,7 +166,7 @@ def record_data(workdir: pathlib.Path, config: Config, sources: Sources) -> None
     }
     now = json.loads(json.dumps(now))  # Tuples become lists.
     path = pathlib.Path(workdir) / LABELS
-    if not path.exists():
+    if not (path.exists() and _has_begun(workdir)):
         write_json(path, now)
         return
     before = json.loads(path.read_text(encoding="utf-8"))
@@ -266,6 +267,11 @@ def _check_same(workdir: pathlib.Path, config: Config) -> None:
             + "\n  ".join(differing)
             + "\nGive another --workdir, or delete this one to start afresh."
         )
+
+
+def _has_begun(workdir: pathlib.Path) -> bool:
+    """Whether a start is recorded: what failed before that leaves the folder free."""
+    return any(workdir.glob(RUN)) or any(workdir.glob(f"*/{RUN}"))
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

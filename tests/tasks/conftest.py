@@ -1,0 +1,40 @@
+"""An experiment that is small enough to be run many times."""
+
+from collections.abc import Callable
+
+import pytest
+
+from vidjax.config import (
+    Config,
+    DataConfig,
+    LogConfig,
+    OptimConfig,
+    SyntheticConfig,
+    override,
+)
+
+
+@pytest.fixture
+def make_config() -> Callable[..., Config]:
+    """Twelve steps of a network with batch norm and dropout; overrides by field."""
+
+    def make(**values) -> Config:
+        config = Config(
+            model="frame_average_resnet_tiny",
+            model_args={"dropout_rate": 0.3},
+            data=DataConfig(
+                batch_size=8,
+                eval_batch_size=16,
+                num_frames=2,
+                size=16,
+                synthetic=SyntheticConfig(num_train=40, num_eval=20),
+            ),
+            optim=OptimConfig(learning_rate=0.05, warmup_steps=2, schedule="constant"),
+            steps=12,
+            eval_every=6,
+            save_every=4,
+            log=LogConfig(every=1),
+        )
+        return override(config, {k.replace("__", "."): v for k, v in values.items()})
+
+    return make
