@@ -14,7 +14,6 @@ from vidjax.data.sources import ONE_VIEW
 from vidjax.data.timeline import VideoError
 from vidjax.typing import ClipSpec, Views
 
-
 SPEC = ClipSpec(num_frames=1, size=2)
 
 

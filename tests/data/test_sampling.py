@@ -77,6 +77,7 @@ def test_random_segments_give_each_frame_of_a_part_equally_often():
         counts = np.bincount(drawn[:, part], minlength=11)
         assert np.all(np.abs(counts[3 * part : 3 * part + 3] - 1000) < 120)
         assert counts.sum() == counts[3 * part : 3 * part + 3].sum()
+    assert len(np.unique(drawn, axis=0)) == 27  # Each part on its own.
 
 
 def test_random_segments_of_a_short_video_repeat_frames():
