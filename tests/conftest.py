@@ -16,5 +16,40 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import jax
+import numpy as np
+import pytest
+
+from vidjax.data.synthetic import CLASSES, draw_clip
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def save_video():
+    """Writes uint8 frames [T, H, W, 3] as an H.264 file of 25 frames a second."""
+    import av
+
+    def save(path: pathlib.Path, frames: np.ndarray) -> pathlib.Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(path), "w") as out:
+            stream = out.add_stream("libx264", rate=25)
+            stream.height, stream.width = frames.shape[1:3]
+            stream.pix_fmt = "yuv420p"
+            for frame in frames:
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                out.mux(stream.encode(picture))
+            out.mux(stream.encode(None))
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="session")
+def video_folder(tmp_path_factory, save_video):
+    """A folder with the folders "left" and "right" of five short videos each."""
+    folder = tmp_path_factory.mktemp("videos")
+    for name in ("left", "right"):
+        for i in range(5):
+            frames = draw_clip(CLASSES.index(name), num_frames=12, size=48, seed=i)
+            save_video(folder / name / f"clip {i}.mp4", frames)
+    return folder
