@@ -31,7 +31,7 @@ class Cost:
     """
 
     name: str
-    clip_shape: tuple[int, int, int, int]
+    clip_shape: tuple[int, ...]
     params: int
     macs: int
     layers: tuple[tuple[str, int, int], ...]
@@ -43,7 +43,7 @@ class Cost:
 
 
 def cost(
-    name: str, clip_shape: tuple[int, int, int, int] | None = None, **arguments: Any
+    name: str, clip_shape: tuple[int, ...] | None = None, **arguments: Any
 ) -> Cost:
     """Counts the parameters and multiply-adds of a registered model.
 

@@ -12,7 +12,7 @@ import pathlib
 import pickle
 import zipfile
 from collections.abc import Callable
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -136,6 +136,9 @@ class _Dropped:
 
     __slots__ = ()
 
+    def __init__(self, *_: Any) -> None:
+        pass
+
     def __setstate__(self, state: Any) -> None:
         pass
 
@@ -246,7 +249,6 @@ def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
         ("collections", "OrderedDict"): _Dict,
         ("_codecs", "encode"): _encode,
         ("numpy", "dtype"): _Dtype,
-        **dict.fromkeys(_DROPPED, lambda *_: _Dropped()),
     }
     for core in ("numpy.core", "numpy._core"):
         new[f"{core}.multiarray", "_reconstruct"] = _NumpyArray
@@ -260,6 +262,7 @@ def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
         new["torch", "Size"] = lambda sizes=(): tuple(sizes)
     found: dict[tuple[str, str], Any] = {k: _Function(f) for k, f in new.items()}
     found["numpy", "ndarray"] = "numpy.ndarray"  # Only ever an argument.
+    found |= dict.fromkeys(_DROPPED, _Dropped)
     for name, kind in _STORAGES.items():
         found["torch", name] = kind
     return found
@@ -272,7 +275,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 
 def _built(
-    raw: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str = "C"
+    raw: bytes | bytearray, dtype: _Dtype, shape: tuple[int, ...], order: str = "C"
 ) -> _NumpyArray:
     array = _NumpyArray()
     array.__setstate__((1, shape, dtype, order == "F", raw))
@@ -282,7 +285,7 @@ def _built(
 class _Unpickler(pickle.Unpickler):
     """An unpickler to which only the names of `_allowed` exist."""
 
-    def __init__(self, file: BinaryIO, storages: _Storages | None) -> None:
+    def __init__(self, file: io.BufferedIOBase, storages: _Storages | None) -> None:
         super().__init__(file, encoding="latin1")  # For pickles of Python 2.
         self._storages, self._names = storages, _allowed(storages)
 
@@ -300,7 +303,9 @@ class _Unpickler(pickle.Unpickler):
         return self._storages.add(pid)
 
 
-def _load(file: BinaryIO, path: pathlib.Path, storages: _Storages | None = None) -> Any:
+def _load(
+    file: io.BufferedIOBase, path: pathlib.Path, storages: _Storages | None = None
+) -> Any:
     try:
         return _Unpickler(file, storages).load()
     except Exception as error:  # Damaged pickles raise errors of every kind.
@@ -318,7 +323,7 @@ def _resolve(tree: Any, path: pathlib.Path) -> Any:
 def _replace(node: Any, above: frozenset[int]) -> Any:
     if isinstance(node, (_NumpyArray, _TorchTensor)):
         return node.array()
-    if isinstance(node, (_Dropped, _Dtype, _Function)):
+    if isinstance(node, (_Dropped, _Dtype, _Function, type)):
         return None
     if isinstance(node, (dict, list, tuple)):
         if id(node) in above:

@@ -79,7 +79,7 @@ def _read(path: pathlib.Path) -> Mapping[str, Any]:
         start = file.read(len(pickles.LEGACY_MAGIC))
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
-    if start.startswith(b"PK\x03\x04"):
+    if start.startswith(b"PK"):
         return _read_zip(path)
     if start == pickles.LEGACY_MAGIC:
         return _as_mapping(pickles.read_torch_legacy(path), path)

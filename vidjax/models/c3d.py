@@ -171,7 +171,7 @@ def c3d(**kwargs: Any) -> C3D:
     return C3D(**kwargs)
 
 
-@register(clip=TINY_CLIP, params=182_010, gmacs=0.056624, **_CARD)
+@register(clip=TINY_CLIP, params=182_010, gmacs=0.014156, **_CARD)
 def c3d_tiny(**kwargs: Any) -> C3D:
     """C3D of four convolutions with batch norm, trained from scratch in a minute."""
     tiny = {"num_classes": 10, "stages": TINY_STAGES, "hidden": (), "use_norm": True}

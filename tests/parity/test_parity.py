@@ -1,0 +1,48 @@
+"""Published implementations, their weights converted, give their own numbers here."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from vidjax import convert
+from vidjax.models.registry import create_model
+
+TOLERANCE = 1e-4  # Relative; float32 against float64 differs by 1e-6.
+
+CASES = [
+    ("torchvision__resnet18", "resnet18"),
+    ("torchvision__resnet50", "resnet50"),
+    ("tsm__tsn_r50_8seg_k400", "tsn_resnet50"),
+    ("tsm__tsm_r50_8seg_k400", "tsm_resnet50"),
+    ("tsm__tsm_r50_8seg_flow_k400", "tsm_resnet50"),
+    ("mmaction2__tsm_r50_k400", "tsm_resnet50"),
+    ("mmaction2__c3d_ucf101", "c3d"),
+    ("i3d__deepmind_rgb", "i3d_rgb"),
+    ("i3d__piergiaj_rgb", "i3d_rgb"),
+    ("i3d__hassony2_rgb", "i3d_rgb"),
+    ("i3d__piergiaj_flow", "i3d_flow"),
+]
+
+
+@functools.cache
+def _network(name):
+    """Compiled once for all cases of a model."""
+    return jax.jit(create_model(name).apply)
+
+
+def _relative_error(ours, theirs):
+    return np.abs(np.asarray(ours) - theirs).max() / np.abs(theirs).max()
+
+
+@pytest.mark.parametrize(("case", "name"), CASES, indirect=["case"])
+def test_converted_weights_give_the_published_logits(case, name):
+    variables = convert.from_arrays(name, case.weights())
+
+    logits, endpoints = _network(name)(variables, case.clip())
+
+    assert _relative_error(logits, case.outputs["logits"]) < TOLERANCE
+    if "logits_per_step" in case.outputs:
+        per_step = case.outputs["logits_per_step"].transpose(0, 2, 1)
+        assert _relative_error(endpoints["logits_per_step"], per_step) < TOLERANCE
