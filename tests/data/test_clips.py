@@ -85,6 +85,9 @@ def test_training_clips_vary_and_follow_their_generator(video):
     np.testing.assert_array_equal(draw(1), draw(1))
     assert len({draw(seed).tobytes() for seed in range(8)}) == 8
     np.testing.assert_array_equal(draw(3, flip_rate=1.0), draw(3)[:, :, ::-1])
+    assert draw(3)[0, -4, 4, 0] > 150  # The red part is on the left, as it was written.
+    red = [draw(seed, flip_rate=0.5)[0, -4, 4, 0] > 150 for seed in range(40)]
+    assert 10 < sum(red) < 30
 
 
 def test_training_sizes_lie_between_their_bounds(video, monkeypatch):

@@ -45,14 +45,15 @@ def test_synthetic_motion_follows_its_config():
 def test_clips_that_are_kept_are_those_that_are_drawn(monkeypatch):
     source = SyntheticSource(SPEC, SyntheticConfig(num_train=7, seed=11))
     first = source.clip(5)
-    first_again = source.clip(5)
-    first[:] = 0  # The caller owns what it got.
-    np.testing.assert_array_equal(source.clip(5), first_again)
+    again = source.clip(5)
+    np.testing.assert_array_equal(again, first)
+    again[:] = 0  # The caller owns what it got.
+    np.testing.assert_array_equal(source.clip(5), first)
 
     monkeypatch.setattr(sources, "_KEEP_BYTES", 1000)
     other = SyntheticSource(SPEC, SyntheticConfig(num_train=8, seed=11))
-    np.testing.assert_array_equal(other.clip(5), first_again)
-    np.testing.assert_array_equal(other.clip(5), first_again)
+    np.testing.assert_array_equal(other.clip(5), first)
+    np.testing.assert_array_equal(other.clip(5), first)
 
 
 def test_clips_are_drawn_once_for_all_sources_of_a_run(monkeypatch):
