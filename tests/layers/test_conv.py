@@ -7,6 +7,7 @@ import pytest
 
 from vidjax.layers.conv import Conv, ConvBlock
 from vidjax.layers.norm import BatchNorm
+from vidjax.layers.platform import compile_for
 
 
 def _slow_conv(x, kernel, strides, pads):
@@ -50,6 +51,25 @@ def test_a_convolution_is_what_its_definition_says(
     steps = (strides,) * len(kernel) if isinstance(strides, int) else strides
     want = _slow_conv(x, np.asarray(variables["params"]["kernel"]), steps, pads)
     np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("strides", [1, (2, 2, 2)])
+@pytest.mark.parametrize("padding", ["SAME", "torch", "VALID"])
+def test_the_forms_of_the_platforms_are_equal_with_their_gradients(strides, padding):
+    conv = Conv(4, (3, 5, 3), strides, padding)
+    x = jax.random.normal(jax.random.key(0), (2, 5, 7, 6, 3))
+    variables = conv.init(jax.random.key(1), x)
+
+    def results(platform):
+        with compile_for(platform):
+            y, pull = jax.vjp(conv.apply, variables, x)
+            text = str(jax.make_jaxpr(conv.apply)(variables, x))
+        return text.count("concatenate"), [y, *jax.tree.leaves(pull(jnp.cos(y)))]
+
+    (joined, cpu), (native, tpu) = results("cpu"), results("tpu")
+    assert (joined, native) == (1, 0)
+    for a, b in zip(cpu, tpu, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
 def test_leading_axes_are_a_batch():

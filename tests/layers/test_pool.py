@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.layers.platform import compile_for
 from vidjax.layers.pool import avg_pool, max_pool
 
 X = -1 - jax.random.uniform(jax.random.key(0), (2, 4, 6, 6, 3))  # Below any padding.
@@ -20,6 +21,20 @@ def test_same_pads_an_even_size_at_the_end_only():
     assert y.shape == (2, 2, 3, 3, 3)
     np.testing.assert_array_equal(y[:, 0, 0, 0], X[:, :3, :3, :3].max((1, 2, 3)))
     np.testing.assert_array_equal(y[:, 1, 2, 2], X[:, 2:, 4:, 4:].max((1, 2, 3)))
+
+
+@pytest.mark.parametrize("window", [(2, 2, 2), (1, 4, 3), (2, 2)])
+def test_the_forms_of_the_platforms_are_equal_with_their_gradients(window):
+    def results(platform):
+        with compile_for(platform):
+            y, pull = jax.vjp(lambda x: max_pool(x, window), X)
+            text = str(jax.make_jaxpr(lambda x: max_pool(x, window))(X))
+        return "reduce_window" in text, y, pull(jnp.cos(y))[0]
+
+    (native, *cpu), (other, *tpu) = results("cpu"), results("tpu")
+    assert (native, other) == (False, True)
+    for a, b in zip(cpu, tpu, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_strides_are_the_window_unless_given():

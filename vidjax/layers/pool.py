@@ -1,8 +1,13 @@
 """The one maximum pool and the one average pool."""
 
+import math
+from collections.abc import Callable, Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from vidjax.layers.platform import target_platform
 
 Pads = tuple[tuple[int, int], ...]
 
@@ -29,7 +34,17 @@ def max_pool(
         >>> max_pool(jnp.array([[[1.0], [3.0], [2.0]]]), (2,), (1,)).tolist()
         [[[3.0], [3.0]]]
     """
-    return _reduce(x, -jnp.inf, jax.lax.max, window, strides, padding)
+    strides = window if strides is None else strides
+    space = x.shape[-len(window) - 1 : -1]
+    pads = (
+        jax.lax.padtype_to_pads(space, window, strides, padding)
+        if isinstance(padding, str)
+        else padding
+    )
+    tiles = strides == window and not any(map(any, pads))
+    if tiles and target_platform() == "cpu":
+        return _max_of_tiles(x, window)
+    return _reduce(x, -jnp.inf, jax.lax.max, window, strides, pads)
 
 
 def avg_pool(
@@ -61,16 +76,43 @@ def avg_pool(
             f"last of shape {x.shape}."
         )
     x = x.astype(jnp.float32)
-    count = 1
-    for extent in window:
-        count *= extent
-    return _reduce(x, 0.0, jax.lax.add, window, strides, "VALID") / count
+    count = math.prod(window)
+    strides = window if strides is None else strides
+    total = _reduce(x, 0.0, jax.lax.add, window, strides, ((0, 0),) * len(window))
+    return total / count
 
 
-def _reduce(x, init, operation, window, strides, padding) -> Array:
+def _max_of_tiles(x: Array, window: tuple[int, ...]) -> Array:
+    """Takes maxima over windows side by side.
+
+    On CPU, XLA's gradient of a windowed maximum is several times slower, and so is its
+    compilation. Where two positions share the maximum, this form gives each half of the
+    gradient; the windowed form gives it to the first.
+    """
     lead = x.ndim - len(window) - 1
-    full = (1,) * lead + tuple(window) + (1,)
-    steps = (1,) * lead + tuple(window if strides is None else strides) + (1,)
-    if not isinstance(padding, str):
-        padding = ((0, 0),) * lead + tuple(padding) + ((0, 0),)
-    return jax.lax.reduce_window(x, init, operation, full, steps, padding)
+    space = x.shape[lead:-1]
+    counts = [size // extent for size, extent in zip(space, window, strict=True)]
+    for axis, (count, extent) in enumerate(zip(counts, window, strict=True)):
+        x = jax.lax.slice_in_dim(x, 0, count * extent, axis=lead + axis)
+    pairs = [n for pair in zip(counts, window, strict=True) for n in pair]
+    x = x.reshape(*x.shape[:lead], *pairs, x.shape[-1])
+    return jnp.max(x, axis=tuple(lead + 2 * i + 1 for i in range(len(window))))
+
+
+def _reduce(
+    x: Array,
+    init: float,
+    operation: Callable[..., Array],
+    window: tuple[int, ...],
+    strides: tuple[int, ...],
+    pads: Sequence[tuple[int, int]],
+) -> Array:
+    lead = x.ndim - len(window) - 1
+    return jax.lax.reduce_window(
+        x,
+        init,
+        operation,
+        (1,) * lead + window + (1,),
+        (1,) * lead + strides + (1,),
+        ((0, 0),) * lead + tuple(pads) + ((0, 0),),
+    )

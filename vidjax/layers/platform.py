@@ -1,0 +1,53 @@
+"""For which platform layers choose their forms."""
+
+import contextlib
+import contextvars
+from collections.abc import Iterator
+
+import jax
+
+_TARGET: contextvars.ContextVar[str | None] = contextvars.ContextVar(
+    "target_platform", default=None
+)
+
+
+def target_platform() -> str:
+    """Returns the platform that programs are traced for: "cpu", "gpu" or "tpu".
+
+    Returns:
+        That of `compile_for`, or of the default device.
+
+    Example:
+        >>> with compile_for("tpu"):
+        ...     target_platform()
+        'tpu'
+    """
+    return _TARGET.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def compile_for(platform: str) -> Iterator[None]:
+    """Makes layers take the forms of a platform, whichever the default device is.
+
+    It acts while a function is traced: a program that was jitted before keeps its form.
+
+    Args:
+        platform: "cpu", "gpu" or "tpu".
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ValueError: If the platform is none of these.
+
+    Example:
+        >>> with compile_for("tpu"):
+        ...     shape = jax.eval_shape(lambda: jax.numpy.zeros(3))
+    """
+    if platform not in ("cpu", "gpu", "tpu"):
+        raise ValueError(f'platform must be "cpu", "gpu" or "tpu", got {platform!r}.')
+    token = _TARGET.set(platform)
+    try:
+        yield
+    finally:
+        _TARGET.reset(token)
