@@ -225,6 +225,14 @@ def test_all_problems_of_a_list_come_in_one_message(tmp_path):
         read_csv(path, split="eval")
 
 
+def test_a_list_that_is_not_text_is_refused(tmp_path):
+    path = tmp_path / "list.csv"
+    path.write_bytes("path,label\ncafé.mp4,a\n".encode("latin1"))
+
+    with pytest.raises(ValueError, match=r"list\.csv is not text in UTF-8"):
+        read_csv(path, split="train")
+
+
 def test_a_missing_list_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"none\.csv does not exist"):
         read_csv(tmp_path / "none.csv", split="train")

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import difflib
 import hashlib
+import io
 import math
 import pathlib
 from collections import Counter, defaultdict
@@ -131,7 +132,7 @@ def read_csv(
         labels are whole numbers.
 
     Raises:
-        ValueError: If the file is missing, a column is missing or unknown, or rows are
+        ValueError: If the file is missing or not UTF-8, a column is missing or unknown, or rows are
             wrong (no label, no such video, bad split or times, twice the same): up to
             ten are listed with their lines; or if a class has too few videos to hold
             one out, a split is empty, or held-out classes are missing in training.
@@ -190,20 +191,23 @@ def _read_rows(path: pathlib.Path) -> list[_Row]:
     """Reads a CSV file; whatever is wrong in it is one error."""
     if not path.is_file():
         raise ValueError(f"The list {path} does not exist, or is no file.")
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        reader = csv.DictReader(lines, skipinitialspace=True)
-        _check_columns(path, reader.fieldnames or ())
-        problems: list[str] = []
-        rows: list[_Row] = []
-        seen: dict[tuple[str, float, float | None], int] = {}
-        for values in reader:
-            row, wrong = _parse(values, path.parent)
-            key = (row.text, row.start, row.end)
-            if not wrong and key in seen:
-                wrong = [f"{row.text} is there already, in line {seen[key]}"]
-            seen.setdefault(key, reader.line_num)
-            problems += [f"line {reader.line_num}: {text}" for text in wrong]
-            rows.append(row)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: {error.reason}.") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
+    _check_columns(path, reader.fieldnames or ())
+    problems: list[str] = []
+    rows: list[_Row] = []
+    seen: dict[tuple[str, float, float | None], int] = {}
+    for values in reader:
+        row, wrong = _parse(values, path.parent)
+        key = (row.text, row.start, row.end)
+        if not wrong and key in seen:
+            wrong = [f"{row.text} is there already, in line {seen[key]}"]
+        seen.setdefault(key, reader.line_num)
+        problems += [f"line {reader.line_num}: {text}" for text in wrong]
+        rows.append(row)
     _raise_all(str(path), problems if rows else ["it has no rows"])
     return rows
 
