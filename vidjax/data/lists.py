@@ -132,10 +132,11 @@ def read_csv(
         labels are whole numbers.
 
     Raises:
-        ValueError: If the file is missing or not UTF-8, a column is missing or unknown, or rows are
-            wrong (no label, no such video, bad split or times, twice the same): up to
-            ten are listed with their lines; or if a class has too few videos to hold
-            one out, a split is empty, or held-out classes are missing in training.
+        ValueError: If the file is missing or not UTF-8, a column is missing or unknown,
+            or rows are wrong (no label, no such video, bad split or times, twice the
+            same): up to ten are listed with their lines; or if a class has too few
+            videos to hold one out, a split is empty, or held-out classes are missing in
+            training.
     """
     path = pathlib.Path(file)
     rows = _read_rows(path)
