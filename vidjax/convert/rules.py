@@ -186,7 +186,7 @@ def check_fit(got: Mapping[str, np.ndarray], want: Mapping[str, Any]) -> list[st
     """Compares arrays with the places of a model.
 
     Args:
-        got: Arrays by path.
+        got: Arrays of any shape by path.
         want: By path, things with the `shape` that the model has there.
 
     Returns:
