@@ -14,9 +14,9 @@ from vidjax.config import (
 )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_config() -> Callable[..., Config]:
-    """Twelve steps of a network with batch norm and dropout; overrides by field."""
+    """Six steps of a network with batch norm and dropout; overrides by field."""
 
     def make(**values) -> Config:
         config = Config(
@@ -25,14 +25,14 @@ def make_config() -> Callable[..., Config]:
             data=DataConfig(
                 batch_size=8,
                 eval_batch_size=16,
-                num_frames=2,
-                size=16,
+                num_frames=1,
+                size=8,
                 synthetic=SyntheticConfig(num_train=40, num_eval=20),
             ),
             optim=OptimConfig(learning_rate=0.05, warmup_steps=2, schedule="constant"),
-            steps=12,
-            eval_every=6,
-            save_every=4,
+            steps=6,
+            eval_every=3,
+            save_every=2,
             log=LogConfig(every=1),
         )
         return override(config, {k.replace("__", "."): v for k, v in values.items()})

@@ -71,7 +71,7 @@ def test_another_config_is_refused_with_every_differing_field(tmp_path, make_con
 
     text = str(caught.value)
     assert "optim.learning_rate: 0.05 there, 0.5 here" in text
-    assert "steps: 12 there, 99 here" in text
+    assert "steps: 6 there, 99 here" in text
     assert "model_args.dropout_rate: 0.3 there, 0.1 here" in text
     assert "seed" not in text
 
