@@ -24,12 +24,13 @@ def _clip(frames=4, seed=0):
 def _noisy(model, clip):
     """Variables whose norms are not the identity."""
     leaves, tree = jax.tree.flatten(jax.jit(model.init)(jax.random.key(0), clip))
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    noise = [
-        a + 0.1 * jnp.abs(jax.random.normal(k, a.shape))
-        for a, k in zip(leaves, keys, strict=True)
-    ]
+    rng = np.random.default_rng(0)
+    noise = [a + rng.uniform(-0.1, 0.1, a.shape).astype(np.float32) for a in leaves]
     return jax.tree.unflatten(tree, noise)
+
+
+def _run(model, variables, clip):
+    return jax.jit(model.apply)(variables, clip)
 
 
 def test_names_are_those_of_torchvision():
@@ -49,8 +50,8 @@ def test_images_and_clips_of_one_frame_are_the_same():
     model = resnet.ResNet(3, BASIC)
     images = _clip()[:, 0]
     variables = _noisy(model, images)
-    logits, endpoints = model.apply(variables, images)
-    np.testing.assert_array_equal(logits, model.apply(variables, images[:, None])[0])
+    logits, endpoints = _run(model, variables, images)
+    np.testing.assert_array_equal(logits, _run(model, variables, images[:, None])[0])
     assert endpoints["features"].shape == (2, 1, 4, 4, 16)
 
 
@@ -66,13 +67,13 @@ def test_late_fusion_is_the_mean_of_the_image_classifier_over_frames(layout):
     variables = _noisy(FrameAverage(3, layout), clip)
     image = resnet.ResNet(3, layout)
 
-    frames = [image.apply(variables, clip[:, t])[0] for t in range(4)]
+    frames = [_run(image, variables, clip[:, t])[0] for t in range(4)]
 
     for model in (FrameAverage(3, layout), TSN(3, layout), TSM(3, layout, 0.0)):
-        logits, endpoints = model.apply(variables, clip)
-        np.testing.assert_allclose(logits, np.mean(frames, 0), atol=1e-5)
+        logits, endpoints = _run(model, variables, clip)
+        np.testing.assert_allclose(logits, np.mean(frames, 0), rtol=1e-4, atol=1e-4)
         np.testing.assert_allclose(
-            endpoints["logits_per_step"], np.stack(frames, 1), atol=1e-5
+            endpoints["logits_per_step"], np.stack(frames, 1), rtol=1e-4, atol=1e-4
         )
 
 
@@ -81,10 +82,10 @@ def test_late_fusion_does_not_see_the_order_of_frames():
     model = FrameAverage(3, BASIC)
     variables = _noisy(model, clip)
     forward, backward = (
-        model.apply(variables, clip),
-        model.apply(variables, clip[:, ::-1]),
+        _run(model, variables, clip),
+        _run(model, variables, clip[:, ::-1]),
     )
-    np.testing.assert_allclose(forward[0], backward[0], atol=1e-6)
+    np.testing.assert_allclose(forward[0], backward[0], rtol=1e-5, atol=1e-5)
 
 
 def test_tsm_sees_the_order_of_frames_with_the_same_parameters():
@@ -92,8 +93,8 @@ def test_tsm_sees_the_order_of_frames_with_the_same_parameters():
     model = TSM(3, BASIC)
     variables = _noisy(FrameAverage(3, BASIC), clip)
     forward, backward = (
-        model.apply(variables, clip),
-        model.apply(variables, clip[:, ::-1]),
+        _run(model, variables, clip),
+        _run(model, variables, clip[:, ::-1]),
     )
     assert float(jnp.abs(forward[0] - backward[0]).max()) > 1e-3
 
@@ -105,7 +106,7 @@ def test_tsm_on_one_frame_hides_the_shifted_channels_inside_the_branch_only(layo
     clip = _clip(frames=1)
     model = TSM(3, layout)
     variables = _noisy(model, clip)
-    logits, _ = model.apply(variables, clip)
+    logits, _ = _run(model, variables, clip)
 
     def cut(path, leaf):
         names = [key.key for key in path]
@@ -114,8 +115,8 @@ def test_tsm_on_one_frame_hides_the_shifted_channels_inside_the_branch_only(layo
         return leaf
 
     variables["params"] = jax.tree_util.tree_map_with_path(cut, variables["params"])
-    still, _ = resnet.ResNet(3, layout).apply(variables, clip)
-    np.testing.assert_allclose(logits, still, atol=1e-5)
+    still, _ = _run(resnet.ResNet(3, layout), variables, clip)
+    np.testing.assert_allclose(logits, still, rtol=1e-4, atol=1e-4)
 
 
 def test_the_deepest_network_shifts_in_every_second_block_only():
@@ -156,7 +157,7 @@ def test_early_fusion_stacks_frames_before_channels():
     clip = _clip(frames=2)
     model = EarlyFusion(3, BASIC)
     variables = _noisy(model, clip)
-    logits, _ = model.apply(variables, clip)
+    logits, _ = _run(model, variables, clip)
 
     # Channel t * 3 + c alone: the same as that channel of that frame alone.
     alone = jnp.zeros_like(clip).at[:, 1, ..., 2].set(clip[:, 1, ..., 2])
@@ -164,16 +165,19 @@ def test_early_fusion_stacks_frames_before_channels():
     only = jax.tree.map(lambda a: a, variables)
     only["params"]["backbone"]["conv1"]["kernel"] = kernel.at[:, :, :5].set(0.0)
     np.testing.assert_allclose(
-        model.apply(only, clip)[0], model.apply(variables, alone)[0], atol=1e-5
+        _run(model, only, clip)[0],
+        _run(model, variables, alone)[0],
+        rtol=1e-4,
+        atol=1e-4,
     )
-    assert float(jnp.abs(logits - model.apply(variables, alone)[0]).max()) > 1e-3
+    assert float(jnp.abs(logits - _run(model, variables, alone)[0]).max()) > 1e-3
 
 
 def test_early_fusion_refuses_a_clip_of_another_length():
     model = EarlyFusion(3, BASIC)
     variables = model.init(jax.random.key(0), _clip(frames=2))
-    with pytest.raises(ValueError, match=r"Expected 6 channels .* got 12"):
-        model.apply(variables, _clip(frames=4))
+    with pytest.raises(ValueError, match=r"Expected 6 channels, .* got 12"):
+        _run(model, variables, _clip(frames=4))
 
 
 def test_recomputing_blocks_changes_no_number():
