@@ -2,16 +2,22 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import time
 from collections.abc import Callable
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 
 from vidjax.config import Config
-from vidjax.tasks.events import Event, Finished
-from vidjax.tasks.run import Emit, Run, prepare_run, train_run
+from vidjax.data.pipeline import train_batches
+from vidjax.tasks.evaluate import make_scorer
+from vidjax.tasks.events import Event, Finished, Started
+from vidjax.tasks.experiment import describe_devices, make_prepare
+from vidjax.tasks.recorder import Recorder
+from vidjax.tasks.run import Emit, Run, prepare_run
 from vidjax.tasks.workdir import (
     METRICS,
     RESULT,
@@ -19,8 +25,23 @@ from vidjax.tasks.workdir import (
     contenders,
     load_workdir,
     read_result,
+    record_start,
 )
-from vidjax.train.log import read_metrics, write_json
+from vidjax.train.checkpoint import Checkpoints, abstract
+from vidjax.train.log import MetricsLog, describe_run, read_metrics, write_json
+from vidjax.train.loop import Hooks, Plan, train
+from vidjax.train.optim import make_optimizer, make_schedule
+from vidjax.train.sharding import (
+    batch_sharding,
+    make_mesh,
+    put_batch,
+    replicated,
+    tree_shardings,
+)
+from vidjax.train.state import TrainState, make_init, start_state
+from vidjax.train.step import TrainStep, make_train_step
+
+_TRAIN_ROWS = ("clip", "label", "mask")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +147,7 @@ def _finish(run: Run | _Done, emit: Emit) -> FitResult:
         variables = load_workdir(run.folder, best=False).variables
         start_step = run.config.steps
     else:
-        variables, start_step = train_run(run, emit)
+        variables, start_step = _train(run, emit)
     found = read_result(run.folder) or {}
     result = FitResult(
         model=run.config.model,
@@ -143,3 +164,140 @@ def _finish(run: Run | _Done, emit: Emit) -> FitResult:
     seconds = time.perf_counter() - began
     emit(Finished(run.name, run.folder, result.metrics, seconds, already))
     return result
+
+
+def _train(run: Run, emit: Emit) -> tuple[dict[str, Any], int]:
+    """Trains a model from where its folder says, and writes its result there.
+
+    Returns the variables after the last step, and the step at which it began.
+    """
+    config, mesh = run.config, make_mesh(run.config.sharding)
+    init_key, step_key = jax.random.split(jax.random.key(config.seed))
+    with Checkpoints(run.folder) as checkpoints:
+        state, shardings = _open_state(run, mesh, init_key, checkpoints)
+        start_step = int(state.step)
+        emit(_started(run, state))
+        record_start(run.folder, start_step, describe_run())
+        tensorboard = run.folder / "tensorboard" if config.log.tensorboard else None
+        with MetricsLog(
+            run.folder / METRICS, start_step=start_step, tensorboard=tensorboard
+        ) as log:
+            recorder = Recorder(
+                run=run,
+                mesh=mesh,
+                checkpoints=checkpoints,
+                metrics_log=log,
+                emit=emit,
+                scorer=make_scorer(run.model, run.spec, config.dtype, mesh),
+                schedule=jax.jit(make_schedule(config.optim, config.steps)),
+                best_top1=(checkpoints.read_best_metrics() or {}).get("top1", -1.0),
+            )
+            if start_step < config.steps:
+                state = train(
+                    state,
+                    _compile_step(run, mesh, state, shardings),
+                    _batches(run, mesh, start_step),
+                    key=jax.device_put(step_key, replicated(mesh)),
+                    plan=Plan(
+                        steps=config.steps,
+                        log_every=config.log.every,
+                        eval_every=config.eval_every,
+                        save_every=config.save_every,
+                    ),
+                    hooks=Hooks(
+                        log=recorder.log,
+                        evaluate=recorder.evaluate,
+                        save=recorder.save,
+                        last_good=recorder.last_good,
+                    ),
+                )
+        checkpoints.wait()
+        _write_result(run, checkpoints)
+    return state.variables, start_step
+
+
+def _open_state(
+    run: Run, mesh: Mesh, key: jax.Array, checkpoints: Checkpoints
+) -> tuple[TrainState, Any]:
+    """The state to begin with, laid over the devices as it is made, and its layout."""
+    optimizer = make_optimizer(run.config.optim, run.config.steps)
+    init = make_init(run.model, optimizer, clip_shape=run.spec.shape)
+    like = jax.eval_shape(init, key)
+    shardings = tree_shardings(like, mesh, min_size=run.config.sharding.min_size)
+    if checkpoints.latest_step is not None:
+        return checkpoints.restore(abstract(like, shardings)), shardings
+    if run.initial is not None:
+        start = functools.partial(start_state, optimizer=optimizer)
+        return jax.jit(start, out_shardings=shardings)(run.initial), shardings
+    return jax.jit(init, out_shardings=shardings)(key), shardings
+
+
+def _compile_step(run: Run, mesh: Mesh, state: TrainState, shardings: Any) -> TrainStep:
+    config = run.config
+    step = make_train_step(
+        run.model,
+        make_optimizer(config.optim, config.steps),
+        prepare=make_prepare(run.spec, config.dtype),
+        label_smoothing=config.optim.label_smoothing,
+    )
+    rows = batch_sharding(mesh)
+    jitted = jax.jit(
+        step,
+        donate_argnums=0,
+        in_shardings=(shardings, rows, replicated(mesh)),
+        out_shardings=(shardings, replicated(mesh)),
+    )
+    size = config.data.batch_size
+    batch = {
+        "clip": jax.ShapeDtypeStruct((size, *run.spec.shape), "uint8", sharding=rows),
+        "label": jax.ShapeDtypeStruct((size,), "int32", sharding=rows),
+        "mask": jax.ShapeDtypeStruct((size,), "bool", sharding=rows),
+    }
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    # Ahead of time, so that no clock of the loop counts it.
+    return jitted.lower(abstract(state, shardings), batch, key).compile()
+
+
+def _batches(run: Run, mesh: Mesh, start_step: int) -> Any:
+    """Training batches on the devices, from that of a step on."""
+    config, rows = run.config, batch_sharding(mesh)
+    batches = train_batches(
+        run.sources.train,
+        batch_size=config.data.batch_size,
+        seed=config.seed,
+        start_step=start_step,
+        workers=config.data.workers,
+    )
+    return (put_batch({name: b[name] for name in _TRAIN_ROWS}, rows) for b in batches)
+
+
+def _started(run: Run, state: TrainState) -> Started:
+    return Started(
+        model=run.name,
+        workdir=run.folder,
+        step=int(state.step),
+        steps=run.config.steps,
+        parameters=sum(p.size for p in jax.tree.leaves(state.params)),
+        num_train=run.sources.train.num_examples,
+        num_eval=run.sources.eval.num_examples,
+        num_classes=len(run.sources.train.label_names),
+        devices=describe_devices(),
+    )
+
+
+def _write_result(run: Run, checkpoints: Checkpoints) -> None:
+    """Everything is on disk: says so, with the metrics of the last evaluation."""
+    lines = read_metrics(run.folder / METRICS)
+    last = next(line for line in reversed(lines) if line["group"] == "eval")
+    metrics = {k: v for k, v in last.items() if k not in ("step", "group")}
+    write_json(
+        run.folder / RESULT,
+        {
+            "model": run.config.model,
+            "steps": run.config.steps,
+            "metrics": metrics,
+            "checkpoint": f"checkpoints/{checkpoints.latest_step}",
+            "best_step": checkpoints.best_step,
+            "best_metrics": checkpoints.read_best_metrics(),
+        },
+    )

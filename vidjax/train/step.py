@@ -130,8 +130,9 @@ def cross_entropy(
         Losses in nats, [B] float32.
 
     Example:
-        >>> cross_entropy(jnp.zeros((1, 4)), jnp.array([2])).round(4).tolist()
-        [1.3863]
+        >>> loss = cross_entropy(jnp.zeros((1, 4)), jnp.array([2]))
+        >>> round(float(loss[0]), 4)
+        1.3863
 
     References:
         Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
