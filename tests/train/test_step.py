@@ -207,7 +207,7 @@ def test_variables_that_training_starts_from_are_not_changed(
     given = model.init(jax.random.key(0), jnp.zeros((1, *clip_shape)))
     before = jax.tree.map(np.array, given)
     optimizer = optax.sgd(0.5)
-    state = jax.jit(lambda v: start_state(v, optimizer))(given)
+    state = start_state(given, optimizer)
     step = jax.jit(make_train_step(model, optimizer, prepare=pixels), donate_argnums=0)
 
     for i in range(3):
