@@ -341,3 +341,42 @@ def test_more_than_one_process_is_refused(tmp_path, make_config, monkeypatch):
 
     with pytest.raises(ValueError, match="one process so far, got 2"):
         fit(make_config(), tmp_path)
+
+
+def _write_video(path, shade):
+    import av
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "yuv420p"
+        for _ in range(6):
+            picture = np.full((24, 32, 3), shade, np.uint8)
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture, "rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+
+
+def test_training_on_a_folder_of_videos_uses_its_class_names(tmp_path, make_config):
+    for name, shade in (("jump", 30), ("wave", 220)):
+        for i in range(4):
+            _write_video(tmp_path / "videos" / name / f"{i}.mp4", shade)
+    (tmp_path / "videos" / "wave" / "4.mp4").write_bytes(b"no video")
+    config = make_config(
+        data__source=f"folder:{tmp_path / 'videos'}", data__eval_fraction=0.5, steps=2
+    )
+
+    result = fit(config, tmp_path / "run")
+
+    trained = load_workdir(tmp_path / "run")
+    assert trained.label_names == ("jump", "wave")
+    assert trained.variables["params"]["logits"]["kernel"].shape[1] == 2
+    held_out = result.metrics["examples"] + result.metrics["failed"]
+    assert 3 <= held_out <= 6
+
+    # The data of a run that has begun must stay: a new video makes it another run.
+    _write_video(tmp_path / "videos" / "jump" / "new.mp4", 30)
+    (tmp_path / "run" / "result.json").unlink()
+    with pytest.raises(ValueError, match="began with other data"):
+        fit(config, tmp_path / "run")
