@@ -25,7 +25,7 @@ _HOMES = {
 }
 _ROOMS = ("config", "convert", "data", "eval", "layers", "models", "ops", "train")
 
-__all__ = ["__version__", *_HOMES, *_ROOMS]  # noqa: PLE0604
+__all__ = ["__version__", *_HOMES, *_ROOMS]
 
 
 def __getattr__(name: str) -> Any:

@@ -40,19 +40,11 @@ def test_maps_have_the_sizes_of_the_paper():
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(("padding", "fewest"), [("tensorflow", 9), ("hassony2", 10)])
-def test_too_few_frames_for_the_last_pool_are_refused(padding, fewest):
-    model = I3D(3, padding=padding)
-    _, shapes = _abstract(model, (1, fewest, 32, 32, 3))
+def test_too_few_frames_for_the_last_pool_are_refused():
+    _, shapes = _abstract(I3D(3), (1, 9, 32, 32, 3))
     assert shapes["logits_per_step"] == (1, 1, 3)
-    with pytest.raises(ValueError, match=f"at least {fewest} frames"):
-        _abstract(model, (1, fewest - 1, 32, 32, 3))
-
-
-@pytest.mark.usefixtures("unchecked")
-def test_an_unknown_padding_is_refused():
-    with pytest.raises(ValueError, match=r"hassony2.*'caffe'"):
-        I3D(3, padding="caffe").init(jax.random.key(0), jnp.zeros((1, 9, 8, 8, 3)))
+    with pytest.raises(ValueError, match="at least 9 frames"):
+        _abstract(I3D(3), (1, 8, 32, 32, 3))
 
 
 def test_logits_are_the_mean_over_overlapping_pairs_of_steps():
@@ -81,40 +73,26 @@ def test_maps_larger_than_seven_are_averaged_over_windows_of_seven():
 @pytest.mark.parametrize(
     # Windows of three frames with stride two, over frames 0 to T - 1; a rising clip
     # shows the last frame of each, a falling one the first.
-    ("padding", "frames", "windows"),
+    ("frames", "windows"),
     [
-        ("tensorflow", 8, [(0, 2), (2, 4), (4, 6), (6, 7)]),
-        ("hassony2", 8, [(0, 2), (2, 4), (4, 6), (6, 7)]),
-        ("tensorflow", 7, [(0, 1), (1, 3), (3, 5), (5, 6)]),
-        ("hassony2", 7, [(0, 2), (2, 4), (4, 6), (6, 6)]),
+        (8, [(0, 2), (2, 4), (4, 6), (6, 7)]),
+        (7, [(0, 1), (1, 3), (3, 5), (5, 6)]),
     ],
 )
-def test_pools_cover_these_frames(padding, frames, windows, sign):
+def test_pools_cover_these_frames(frames, windows, sign):
     clip = sign * jnp.arange(1.0, frames + 1).reshape(1, -1, 1, 1, 1)
-    model = I3D(0, stages=POOL, padding=padding)
+    model = I3D(0, stages=POOL)
     _, endpoints = model.apply({}, jnp.tile(clip, (1, 1, 2, 2, 1)))
     got = sign * endpoints["features"][0, :, 0, 0, 0] - 1
     assert got.tolist() == [window[1 if sign > 0 else 0] for window in windows]
 
 
-@pytest.mark.parametrize(("padding", "steps"), [("tensorflow", 17), ("hassony2", 16)])
-def test_an_odd_number_of_frames_meets_the_first_convolution_differently(
-    padding, steps
-):
-    model = I3D(3, padding=padding)
-    _, shapes = _abstract(model, (1, 33, 32, 32, 3))
-    assert shapes["Conv3d_1a_7x7"][1] == steps
-
-
-def test_both_paddings_agree_on_even_sizes():
-    clip = jax.random.normal(jax.random.key(0), (1, 8, 16, 16, 3))
-    narrow = (("a", "conv", 4, (7, 7, 7), (2, 2, 2)), *POOL)
-    variables = I3D(3, stages=narrow).init(jax.random.key(0), clip)
-    a, b = (
-        I3D(3, stages=narrow, padding=padding).apply(variables, clip)[0]
-        for padding in ("tensorflow", "hassony2")
-    )
-    np.testing.assert_array_equal(a, b)
+def test_an_odd_number_of_frames_is_rounded_up_as_in_tensorflow():
+    # hassony2's port pads by the parity of T, to the same end (786fbae, i3dpt.py).
+    _, shapes = _abstract(I3D(3), (1, 33, 32, 32, 3))
+    assert shapes["Conv3d_1a_7x7"][1] == 17
+    assert shapes["MaxPool3d_4a_3x3"][1] == 9
+    assert shapes["Mixed_5c"][1] == 5
 
 
 def test_the_first_rows_of_the_table_make_a_network():

@@ -43,11 +43,11 @@ _PACE_FRAMES = 8  # Longer clips show the motion of this many frames more finely
 
 # Per frame of a clip of `_PACE_FRAMES` frames.
 _SPEED = (0.036, 0.064)  # Shares of the frame's side: 1.2 to 2 pixels of 32.
-_TURN_DEG = (10.0, 18.0)
-_GROWTH = (0.055, 0.085)  # Change of the logarithm of the size.
+_TURN_DEG = (14.0, 24.0)
+_GROWTH = (0.045, 0.07)  # Change of the logarithm of the size.
 _PERIOD = (4.5, 6.5)  # Frames in which an oscillation comes back.
 
-_RADIUS = (0.15, 0.46)  # Of the circle around the shape, in shares of the side.
+_RADIUS = (0.22, 0.5)  # Of the circle around the shape, in shares of the side.
 _CHUNK_PIXELS = 2**16
 
 

@@ -107,7 +107,7 @@ def early_fusion_resnet101(**kwargs: Any) -> EarlyFusion:
     return EarlyFusion(**{"layout": resnet.RESNET101, **kwargs})
 
 
-@register(clip=resnet.TINY_CLIP, params=155_050, gmacs=0.0050797, **_CARD)
+@register(clip=resnet.TINY_CLIP, params=76_394, gmacs=0.0027204, **_CARD)
 def early_fusion_resnet_tiny(**kwargs: Any) -> EarlyFusion:
-    """ResNet of four blocks on 8 stacked frames."""
+    """ResNet of two blocks on 8 stacked frames."""
     return EarlyFusion(**{"num_classes": 10, "layout": resnet.RESNET_TINY, **kwargs})

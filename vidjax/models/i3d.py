@@ -10,8 +10,9 @@ offset but no scale, epsilon is 1e-3 (Sonnet's default), borders are TensorFlow'
 """
 
 import functools
+import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -26,8 +27,6 @@ from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
-
-Alignment = Literal["tensorflow", "hassony2"]
 
 # Figure 3 of the paper: name, kind, then for "conv" features, kernel and strides; for
 # "pool" window and strides; for "mixed" the widths of 1x1; reduce, 3x3; reduce, 3x3;
@@ -94,9 +93,6 @@ class I3D(nn.Module):
     Attributes:
         num_classes: Number of classes; 0 leaves the classifier out.
         stages: The trunk, a table as above; tests pass its first rows.
-        padding: "tensorflow" pads as the published networks do; "hassony2" as that
-            PyTorch port: by kernel - stride in all whatever the size, which differs
-            where a strided layer meets an odd number of frames or pixels.
         dropout_rate: Probability of dropping a unit before the last layer.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether inception blocks are computed again in the backward pass to save
@@ -105,7 +101,6 @@ class I3D(nn.Module):
 
     num_classes: int = 400
     stages: tuple[tuple, ...] = INCEPTION_V1
-    padding: Alignment = "tensorflow"
     dropout_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
     remat: bool = False
@@ -124,15 +119,10 @@ class I3D(nn.Module):
             "pooled" [B, 1024] and "logits_per_step" [B, T/8 - 1, num_classes].
 
         Raises:
-            ValueError: If the clip does not have five axes or has too few frames, or
-                `padding` is unknown.
+            ValueError: If the clip does not have five axes or has too few frames.
             TypeError: If the clip is not of floating point.
         """
-        if self.padding not in ("tensorflow", "hassony2"):
-            raise ValueError(
-                f'padding must be "tensorflow" or "hassony2", got {self.padding!r}.'
-            )
-        check_clip(clip, min_frames=_min_frames(self.stages, self.padding))
+        check_clip(clip, min_frames=_min_frames(self.stages))
         norm = functools.partial(
             BatchNorm,
             train,
@@ -143,21 +133,15 @@ class I3D(nn.Module):
         )
         conv = functools.partial(ConvBlock, norm=norm, dtype=self.dtype)
         mixed = nn.remat(Mixed) if self.remat else Mixed
-        pads = functools.partial(_pads, alignment=self.padding)
 
         x, endpoints = clip, {}
         for name, kind, *spec in self.stages:
-            space = x.shape[1:4]
             if kind == "conv":
                 features, kernel, strides = spec
-                borders = pads(space, kernel, strides)
-                x = conv(features, kernel, strides=strides, padding=borders, name=name)(
-                    x
-                )
+                x = conv(features, kernel, strides=strides, name=name)(x)
             elif kind == "pool":
                 window, strides = spec
-                borders = pads(space, window, strides, ceil=True)
-                x = max_pool(x, window, strides, borders)
+                x = max_pool(x, window, strides, "SAME")
             else:
                 x = mixed(tuple(spec), conv, name=name)(x)
             endpoints[name] = x
@@ -171,57 +155,10 @@ class I3D(nn.Module):
         return logits, {**endpoints, **scores}
 
 
-def _pads(
-    sizes: tuple[int, ...],
-    kernel: tuple[int, ...],
-    strides: tuple[int, ...],
-    *,
-    alignment: Alignment,
-    ceil: bool = False,
-) -> tuple[tuple[int, int], ...]:
-    axes = zip(sizes, kernel, strides, strict=True)
-    if alignment == "tensorflow":
-        return tuple(_pad_tensorflow(*axis) for axis in axes)
-    return tuple(_pad_hassony2(*axis, ceil=ceil) for axis in axes)
-
-
-def _pad_tensorflow(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
-def _pad_hassony2(
-    size: int, kernel: int, stride: int, *, ceil: bool
-) -> tuple[int, int]:
-    total = max(kernel - stride, 0)
-    before, after = total // 2, total - total // 2
-    if ceil:  # A pool's last window may stick out, if it does not start outside.
-        left_over = (size + total - kernel) % stride
-        missing = (stride - left_over) % stride
-        starts_inside = size + total + missing - kernel < size + total
-        after += missing if starts_inside else 0
-    return before, after
-
-
-def _min_frames(stages: tuple[tuple, ...], alignment: Alignment) -> int:
+def _min_frames(stages: tuple[tuple, ...]) -> int:
     """Returns the fewest frames that leave two steps for the last pool."""
-    frames = 1
-    while True:
-        size = frames
-        for _, kind, *spec in stages:
-            if kind != "mixed":
-                kernel, stride = (axes[0] for axes in spec[-2:])
-                (pad,) = _pads(
-                    (size,),
-                    (kernel,),
-                    (stride,),
-                    alignment=alignment,
-                    ceil=kind == "pool",
-                )
-                size = (size + sum(pad) - kernel) // stride + 1
-        if size >= 2:
-            return frames
-        frames += 1
+    strides = [spec[-1][0] for _, kind, *spec in stages if kind != "mixed"]
+    return math.prod(strides) + 1  # "SAME" leaves ceil(T / stride) steps.
 
 
 _CARD = {
