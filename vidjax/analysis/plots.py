@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette (2008), which colour-blind readers can tell apart.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_COLOURS: tuple[str, ...] = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+)
 _RIGHT, _WRONG, _INK, _PALE = "#009E73", "#D55E00", "#333333", "#DDDDDD"
 _WIDTH = 11.0  # Inches.
 _MOST_NAMED_CLASSES = 24  # Beyond that the names of a confusion matrix overlap.

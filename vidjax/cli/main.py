@@ -50,10 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return importlib.import_module(f"vidjax.cli.{name}").run(rest)
     except SystemExit as stop:  # How tyro leaves after --help and wrong usage.
         return stop.code if isinstance(stop.code, int) else 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if debug:
             raise
-        print("vidjax: stopped.", file=sys.stderr)
+        print(f"vidjax {name}: {str(stop) or 'stopped.'}", file=sys.stderr)
         return 130
     except (ValueError, TypeError, OSError, ImportError) as error:
         if debug:
