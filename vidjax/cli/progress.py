@@ -1,7 +1,6 @@
 """What a task's events look like: bars on a terminal, plain lines without one."""
 
 from types import TracebackType
-from typing import Self
 
 from rich import box, console, progress, table
 
@@ -29,7 +28,7 @@ class ProgressView:
         self._task: progress.TaskID | None = None
         self._next_line = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "ProgressView":
         self._bar.start()
         return self
 
