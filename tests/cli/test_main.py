@@ -80,7 +80,8 @@ def test_python_dash_m_is_the_same_program():
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
 def test_an_unknown_field_names_the_near_one_and_the_code_is_2(command, capsys):
-    assert main([command, "quickstart", "--optim.learning-rat", "1"]) == 2
+    flags = ["--workdir", "w", "--optim.learning-rat", "1"]
+    assert main([command, "quickstart", *flags]) == 2
     streams = capsys.readouterr()
     assert "--optim.learning-rate" in streams.err + streams.out
 

@@ -116,9 +116,9 @@ def test_weights_with_shifts_do_not_pass_for_weights_without():
     unshifted = {k.replace(".net.", "."): v for k, v in unshifted.items()}
     from_arrays("tsm_resnet_tiny", shifted)
     from_arrays("tsn_resnet_tiny", unshifted)
-    with pytest.raises(ValueError, match=r"layer1\.0\.conv1\.net\.weight: matches 0"):
+    with pytest.raises(ValueError, match=r"layer2\.0\.conv1\.net\.weight: matches 0"):
         from_arrays("tsn_resnet_tiny", shifted)
-    with pytest.raises(ValueError, match=r"layer1\.0\.conv1\.weight: matches 0 rules"):
+    with pytest.raises(ValueError, match=r"layer2\.0\.conv1\.weight: matches 0 rules"):
         from_arrays("tsm_resnet_tiny", unshifted)
 
 
