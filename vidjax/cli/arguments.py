@@ -8,8 +8,9 @@ import tyro
 
 from vidjax.config import Config, load_config, override
 
-# Fields of the config are flags without a prefix: --optim.learning-rate 0.05.
-ConfigFlags = Annotated[Config, tyro.conf.arg(name="")]
+# Fields of the config are flags without a prefix that take a value, booleans as well:
+# --optim.learning-rate 0.05 --optim.nesterov True.
+ConfigFlags = Annotated[Config, tyro.conf.arg(name=""), tyro.conf.FlagConversionOff]
 
 _ARGS_PREFIX = "--model-args."
 
@@ -52,7 +53,7 @@ def run_with_config(
             args=flags,
             prog=f"{prog} CONFIG",
             description=description,
-            config=(tyro.conf.FlagConversionOff,),
+            config=(tyro.conf.FlagCreatePairsOff,),
         )
     except SystemExit as stop:
         return code or (stop.code if isinstance(stop.code, int) else 1)
