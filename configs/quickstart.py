@@ -5,7 +5,7 @@ network tell the motions apart.
 
 Paper: https://arxiv.org/abs/1811.08383 (TSM), https://arxiv.org/abs/1705.07750 (I3D)
 Recipe: Ours; SGD with Nesterov momentum and a cosine schedule.
-Expect: frame averaging at chance, TSM and 3D at 95 % or more (ours; see README.md).
+Expect: frame averaging at chance, TSM and 3D at 95 % or more (ours; README.md).
 Run: vidjax train configs/quickstart.py --workdir runs/quickstart
 """
 

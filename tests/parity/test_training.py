@@ -13,7 +13,7 @@ TOLERANCE = 1e-4
 # Of gradients behind ReLUs: PyTorch's own rounding (1e-5 in the logits) puts some units
 # on the other side of zero. The same network in float64 differs from it by up to 0.025.
 SINGLE_GRADIENT = 0.05
-GRADIENT_NORM = 3e-2
+GRADIENT_NORM = 0.05
 # After steps along such gradients: float64 differs by 0.0034 and 0.10, float32 by up to
 # 0.015 and 0.10, not always alike.
 LATER_LOSSES = 0.05
