@@ -41,7 +41,7 @@ def get_config() -> Config:
             weight_decay=5e-4,
         ),
         steps=400,
-        eval_every=100,
+        eval_every=200,
         save_every=200,
         log=LogConfig(every=10),
     )
