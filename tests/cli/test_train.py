@@ -63,3 +63,20 @@ def test_evaluate_prints_the_accuracy_of_the_best_model(workdir, capsys):
     result = json.loads(capsys.readouterr().out)
     assert np.sum(result["confusion"]) == result["metrics"]["examples"] == 20
     assert len(result["predictions"]) == 20
+
+
+def test_without_matplotlib_the_table_is_written_and_the_extra_is_named(
+    workdir, monkeypatch, capsys
+):
+    from importlib import util
+
+    find_spec = util.find_spec
+    monkeypatch.setattr(
+        util,
+        "find_spec",
+        lambda name: None if name == "matplotlib" else find_spec(name),
+    )
+    assert main(["train", "quickstart", "--workdir", str(workdir), *QUICK]) == 0
+    out = capsys.readouterr().out
+    assert "results.json" in out
+    assert out.count("vidjax[plot]") == 2

@@ -121,11 +121,14 @@ def show_report(report: Report) -> None:
     out = console.Console()
     out.print(grid)
     out.print(f"chance: {report.chance:.1%}", highlight=False)
-    for what, path in (("table", report.results), ("report", report.page)):
-        out.print(f"{what}: {path}", highlight=False, markup=False, soft_wrap=True)
-    if report.picture is not None:
-        path = report.picture
-        out.print(f"picture: {path}", highlight=False, markup=False, soft_wrap=True)
+    written = {
+        "table": report.results,
+        "report": report.page,
+        "picture": report.picture,
+    }
+    for what, path in written.items():
+        told = path or 'not drawn, for it needs matplotlib: pip install "vidjax[plot]"'
+        out.print(f"{what}: {told}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_evaluation(result: EvalResult) -> None:

@@ -1,6 +1,7 @@
 """The report of a run: a table, curves, confusion matrices, clips with predictions."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import pathlib
@@ -103,11 +104,9 @@ def report(workdir: str | os.PathLike[str]) -> Report:
     histories = {n: read_metrics(folder / METRICS) for n, folder in folders.items()}
     source = make_source(config.data, make_spec(config), split="eval")
     page = picture = None
-    try:
+    # matplotlib is an extra; the table stands without it, and the caller is told.
+    if importlib.util.find_spec("matplotlib") is not None:
         figures = _figures(rows, histories, evaluations, source)
-    except ImportError:
-        pass  # matplotlib is an extra; the table stands without it.
-    else:
         page, picture = _write_page(workdir, config, rows, figures, len(label_names))
     return Report(rows, 1 / len(label_names), workdir / "results.json", page, picture)
 
