@@ -24,6 +24,7 @@ class BatchNorm(nn.Module):
             PyTorch calls 0.1.
         unbiased: Whether the running variance takes n / (n - 1) times the batch's.
         use_scale: Whether the result is multiplied by a learned scale.
+        scale_init: Initialiser of that scale.
         dtype: Of the result; statistics and parameters stay float32.
     """
 
@@ -32,6 +33,7 @@ class BatchNorm(nn.Module):
     momentum: float = 0.9
     unbiased: bool = True
     use_scale: bool = True
+    scale_init: nn.initializers.Initializer = nn.initializers.ones
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -60,7 +62,7 @@ class BatchNorm(nn.Module):
 
         gain = jax.lax.rsqrt(var + self.epsilon)
         if self.use_scale:
-            gain = gain * self.param("scale", nn.initializers.ones, (channels,))
+            gain = gain * self.param("scale", self.scale_init, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         shape = (1,) * (x.ndim - 1) + (channels,)
         y = (x - mean.reshape(shape)) * gain.reshape(shape) + bias.reshape(shape)
