@@ -33,6 +33,8 @@ class EarlyFusion(nn.Module):
         num_classes: Number of classes; 0 leaves the classifier out.
         layout: Depth, width and stem of the ResNet.
         dropout_rate: Probability of dropping a unit before the last layer.
+        drop_path_rate: Probability of dropping the residual branch of the last block;
+            it grows linearly from 0 at the first.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -40,6 +42,7 @@ class EarlyFusion(nn.Module):
     num_classes: int = 400
     layout: resnet.Layout = resnet.RESNET50
     dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -63,7 +66,11 @@ class EarlyFusion(nn.Module):
         check_clip(clip)
         stacked = einops.rearrange(clip, "b t h w c -> b 1 h w (t c)")
         trunk = resnet.ResNetTrunk(
-            self.layout, dtype=self.dtype, remat=self.remat, name="backbone"
+            self.layout,
+            drop_path_rate=self.drop_path_rate,
+            dtype=self.dtype,
+            remat=self.remat,
+            name="backbone",
         )
         features, endpoints = trunk(stacked, train=train)
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")

@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vidjax.layers.conv import Conv
+from vidjax.layers.drop_path import DropPath, drop_path_rates
 from vidjax.layers.head import Classifier
 from vidjax.layers.norm import BatchNorm
 from vidjax.layers.pool import max_pool
@@ -78,6 +79,8 @@ class BasicBlock(nn.Module):
         stride: Of the first convolution.
         shift_fraction: Share of the channels that are shifted in time, each way, before
             the first convolution.
+        drop_path_rate: Probability of dropping the branch beside the shortcut.
+        train: Whether to drop.
         conv: Builds a convolution from (features, kernel size).
         norm: Builds a batch norm.
     """
@@ -85,6 +88,8 @@ class BasicBlock(nn.Module):
     features: int
     stride: int
     shift_fraction: float
+    drop_path_rate: float
+    train: bool
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
 
@@ -96,6 +101,7 @@ class BasicBlock(nn.Module):
         y = nn.relu(self.norm(name="bn1")(y))
         y = self.conv(self.features, (3, 3), name="conv2")(y)
         y = self.norm(name="bn2")(y)
+        y = DropPath(self.drop_path_rate)(y, train=self.train)
         return nn.relu(y + _shortcut(self, x, self.features))
 
 
@@ -108,6 +114,8 @@ class Bottleneck(nn.Module):
         stride: Of the 3x3 convolution.
         shift_fraction: Share of the channels that are shifted in time, each way, before
             the first convolution.
+        drop_path_rate: Probability of dropping the branch beside the shortcut.
+        train: Whether to drop.
         conv: Builds a convolution from (features, kernel size).
         norm: Builds a batch norm.
     """
@@ -115,6 +123,8 @@ class Bottleneck(nn.Module):
     features: int
     stride: int
     shift_fraction: float
+    drop_path_rate: float
+    train: bool
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
 
@@ -128,6 +138,7 @@ class Bottleneck(nn.Module):
         y = self.conv(self.features, (3, 3), self.stride, name="conv2")(y)
         y = nn.relu(self.norm(name="bn2")(y))
         y = self.norm(name="bn3")(self.conv(4 * self.features, (1, 1), name="conv3")(y))
+        y = DropPath(self.drop_path_rate)(y, train=self.train)
         return nn.relu(y + _shortcut(self, x, 4 * self.features))
 
 
@@ -146,12 +157,15 @@ class ResNetTrunk(nn.Module):
         shift_fraction: Share of the channels that every block shifts in time, each way;
             stages of 23 blocks or more shift in every second block only. Zero shifts
             none.
+        drop_path_rate: Probability of dropping the branch of the last block; it grows
+            linearly from 0 at the first.
         dtype: Computation dtype; parameters stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
 
     layout: Layout
     shift_fraction: float = 0.0
+    drop_path_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -183,12 +197,15 @@ class ResNetTrunk(nn.Module):
             x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
         # Deeper networks shift less often: the authors' rule looks at the third stage.
         every = 2 if max(layout.blocks) >= _SHIFT_EVERY_SECOND_FROM else 1
+        rates = iter(drop_path_rates(self.drop_path_rate, sum(layout.blocks)))
         for stage, depth in enumerate(layout.blocks):
             for i in range(depth):
                 x = block(
                     features=layout.width * 2**stage,
                     stride=2 if stage > 0 and i == 0 else 1,
                     shift_fraction=self.shift_fraction if i % every == 0 else 0.0,
+                    drop_path_rate=next(rates),
+                    train=train,
                     conv=conv,
                     norm=norm,
                     name=f"layer{stage + 1}_{i}",
@@ -204,6 +221,8 @@ class ResNet(nn.Module):
         num_classes: Number of classes; 0 leaves the classifier out.
         layout: Depth, width and stem.
         dropout_rate: Probability of dropping a unit before the last layer.
+        drop_path_rate: Probability of dropping the residual branch of the last block;
+            it grows linearly from 0 at the first.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -211,6 +230,7 @@ class ResNet(nn.Module):
     num_classes: int = 1000
     layout: Layout = RESNET50
     dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -240,7 +260,11 @@ class ResNet(nn.Module):
             )
         check_clip(clip)
         trunk = ResNetTrunk(
-            self.layout, dtype=self.dtype, remat=self.remat, name="backbone"
+            self.layout,
+            drop_path_rate=self.drop_path_rate,
+            dtype=self.dtype,
+            remat=self.remat,
+            name="backbone",
         )
         features, endpoints = trunk(clip, train=train)
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")

@@ -32,6 +32,8 @@ class TSM(nn.Module):
             many from the previous one, in [0, 0.5].
         dropout_rate: Probability of dropping a unit before the last layer; the authors
             train with 0.5.
+        drop_path_rate: Probability of dropping the residual branch of the last block;
+            it grows linearly from 0 at the first.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -40,6 +42,7 @@ class TSM(nn.Module):
     layout: resnet.Layout = resnet.RESNET50
     shift_fraction: float = 0.125
     dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -65,6 +68,7 @@ class TSM(nn.Module):
         trunk = resnet.ResNetTrunk(
             self.layout,
             self.shift_fraction,
+            self.drop_path_rate,
             dtype=self.dtype,
             remat=self.remat,
             name="backbone",

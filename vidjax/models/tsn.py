@@ -30,6 +30,8 @@ class TSN(nn.Module):
         layout: Depth, width and stem of the ResNet.
         dropout_rate: Probability of dropping a unit before the last layer; the authors
             train with 0.5 to 0.8.
+        drop_path_rate: Probability of dropping the residual branch of the last block;
+            it grows linearly from 0 at the first.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -37,6 +39,7 @@ class TSN(nn.Module):
     num_classes: int = 400
     layout: resnet.Layout = resnet.RESNET50
     dropout_rate: float = 0.0
+    drop_path_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -59,7 +62,11 @@ class TSN(nn.Module):
         """
         check_clip(clip)
         trunk = resnet.ResNetTrunk(
-            self.layout, dtype=self.dtype, remat=self.remat, name="backbone"
+            self.layout,
+            drop_path_rate=self.drop_path_rate,
+            dtype=self.dtype,
+            remat=self.remat,
+            name="backbone",
         )
         features, endpoints = trunk(clip, train=train)
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
