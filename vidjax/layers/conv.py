@@ -17,6 +17,8 @@ Padding = Literal["SAME", "VALID", "torch"] | tuple[tuple[int, int], ...]
 ceil(size / stride) positions, and an odd zero goes to the end), "VALID" not at all,
 "torch" by kernel // 2 on both sides, or pairs (before, after), one for each axis."""
 
+TimePadding = Literal["zeros", "edge"]
+
 # He et al., "Delving Deep into Rectifiers", ICCV 2015, by fan-out as torchvision does.
 _KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
@@ -38,6 +40,9 @@ class Conv(nn.Module):
         use_bias: Whether a learned bias is added.
         groups: Parts into which input and output channels are cut, each part seeing
             only its own; as many as there are channels make a depthwise convolution.
+        time_padding: What stands beyond the first and the last frame, for a kernel
+            with a time axis: zeros, or the frame at the edge again. With "edge" a
+            still clip stays still, so that an inflated network is exact everywhere.
         dtype: Computation dtype; parameters stay float32.
     """
 
@@ -47,6 +52,7 @@ class Conv(nn.Module):
     padding: Padding = "SAME"
     use_bias: bool = False
     groups: int = 1
+    time_padding: TimePadding = "zeros"
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -70,13 +76,12 @@ class Conv(nn.Module):
         batch, space = x.shape[: -axes - 1], x.shape[-axes - 1 :]
         strides = self.strides
         strides = (strides,) * axes if isinstance(strides, int) else strides
-        y = _convolve(
-            x.astype(self.dtype).reshape(-1, *space),
-            kernel.astype(self.dtype),
-            strides,
-            _explicit(self.padding, space[:-1], self.kernel_size, strides),
-            self.groups,
-        )
+        pads = _explicit(self.padding, space[:-1], self.kernel_size, strides)
+        x = x.astype(self.dtype).reshape(-1, *space)
+        if self.time_padding == "edge" and axes == 3:
+            x = jnp.pad(x, ((0, 0), pads[0], *((0, 0),) * 3), mode="edge")
+            pads = ((0, 0), *pads[1:])
+        y = _convolve(x, kernel.astype(self.dtype), strides, pads, self.groups)
         if self.use_bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = y + bias.astype(self.dtype).reshape((1,) * (axes + 1) + (-1,))
@@ -108,6 +113,7 @@ class ConvBlock(nn.Module):
         strides: Step along each axis, or one number for all.
         padding: See `Padding`.
         groups: See `Conv`.
+        time_padding: See `Conv`.
         norm: Builds the norm; None leaves it out and gives the convolution a bias.
         activation: Applied last; None leaves it out.
         dtype: Computation dtype; parameters stay float32.
@@ -118,6 +124,7 @@ class ConvBlock(nn.Module):
     strides: tuple[int, ...] | int = 1
     padding: Padding = "SAME"
     groups: int = 1
+    time_padding: TimePadding = "zeros"
     norm: Callable[..., nn.Module] | None = None
     activation: Callable[[Array], Array] | None = nn.relu
     dtype: DTypeLike = jnp.float32
@@ -139,6 +146,7 @@ class ConvBlock(nn.Module):
             self.padding,
             use_bias=self.norm is None,
             groups=self.groups,
+            time_padding=self.time_padding,
             dtype=self.dtype,
             name="conv",
         )(x)
