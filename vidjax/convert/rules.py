@@ -1,6 +1,7 @@
 """The rules engine: foreign names and layouts become places in variables."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,12 +24,19 @@ class Naming:
             variables (with `\1` for its groups) and the change of layout.
         ignore: Regular expressions of names that are not needed.
         prepare: Applied to all arrays before the rules, where two become one.
+        aliases: From a regular expression to the name (with `\1` for its groups) of an
+            array that a checkpoint holds twice; both must be equal.
+        back: From a transform of this naming alone to the one that undoes it.
+        restore: What undoes `prepare`; None if nothing does.
     """
 
     name: str
     rules: Mapping[str, tuple[str, Transform]]
     ignore: tuple[str, ...] = (r"(.*\.)?num_batches_tracked",)
     prepare: Callable[[Arrays], Arrays] = dict
+    aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    back: Mapping[Transform, Transform] = dataclasses.field(default_factory=dict)
+    restore: Callable[[Arrays], Arrays] | None = None
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -42,7 +50,25 @@ class Naming:
         Returns:
             True if at least one does.
         """
-        return any(re.fullmatch(pattern, name) for pattern in self.rules)
+        return any(pattern.fullmatch(name) for pattern, _, _ in self._compiled)
+
+    def hits(self, name: str) -> list[tuple[str, Transform]]:
+        """Applies the rules to a name.
+
+        Args:
+            name: Name of a source array.
+
+        Returns:
+            The path in the variables and the change of layout of every rule that
+            matches; exactly one should.
+        """
+        matches = [(p.fullmatch(name), path, t) for p, path, t in self._compiled]
+        return [(match.expand(path), t) for match, path, t in matches if match]
+
+    @functools.cached_property
+    def _compiled(self) -> list[tuple[re.Pattern[str], str, Transform]]:
+        # There are more rules than `re` remembers.
+        return [(re.compile(p), path, t) for p, (path, t) in self.rules.items()]
 
 
 def same(array: np.ndarray) -> np.ndarray:
@@ -73,6 +99,18 @@ def kernel_from_torch(array: np.ndarray) -> np.ndarray:
     return np.moveaxis(array, (0, 1), (-1, -2))
 
 
+def kernel_to_torch(array: np.ndarray) -> np.ndarray:
+    """Undoes `kernel_from_torch`.
+
+    Args:
+        array: [..., I, O].
+
+    Returns:
+        [O, I, ...].
+    """
+    return np.moveaxis(array, (-1, -2), (0, 1))
+
+
 def matrix_from_pointwise(array: np.ndarray) -> np.ndarray:
     """Turns a torch convolution of extent 1 into the kernel of a linear layer.
 
@@ -83,6 +121,26 @@ def matrix_from_pointwise(array: np.ndarray) -> np.ndarray:
         [I, O].
     """
     return array.reshape(array.shape[:2]).T
+
+
+def matrix_to_pointwise(array: np.ndarray) -> np.ndarray:
+    """Undoes `matrix_from_pointwise`.
+
+    Args:
+        array: [I, O].
+
+    Returns:
+        [O, I, 1, 1, 1].
+    """
+    return array.T[..., None, None, None]
+
+
+BACK: Mapping[Transform, Transform] = {
+    same: same,
+    kernel_from_torch: kernel_to_torch,
+    matrix_from_pointwise: matrix_to_pointwise,
+}
+"""What undoes the changes of layout of this file."""
 
 
 def conv_rules(source: str, target: str) -> dict[str, tuple[str, Transform]]:
@@ -124,7 +182,7 @@ def norm_rules(source: str, target: str) -> dict[str, tuple[str, Transform]]:
 
 
 # What `vidjax.convert.save_variables` and checkpoints of training hold.
-VIDJAX = Naming("vidjax", {r"(params|batch_stats)/.+": (r"\g<0>", same)}, ignore=())
+VIDJAX = Naming("vidjax", {r"((?:params|batch_stats)/.+)": (r"\1", same)}, ignore=())
 
 
 def recognise(arrays: Arrays, namings: tuple[Naming, ...]) -> Naming:
@@ -162,16 +220,20 @@ def translate(arrays: Arrays, naming: Naming) -> tuple[Arrays, list[str]]:
     """
     got: Arrays = {}
     problems = []
-    for name, array in naming.prepare(arrays).items():
+    arrays = naming.prepare(arrays)
+    for name, array in arrays.items():
         if any(re.fullmatch(pattern, name) for pattern in naming.ignore):
             continue
-        matches = [(re.fullmatch(p, name), rule) for p, rule in naming.rules.items()]
-        hits = [(match, rule) for match, rule in matches if match]
+        original = _original(name, naming)
+        if original is not None:
+            if not np.array_equal(array, arrays.get(original, np.empty(0))):
+                problems.append(f"{name}: {original}, whose alias it is, differs")
+            continue
+        hits = naming.hits(name)
         if len(hits) != 1:
             problems.append(f"{name}: matches {len(hits)} rules of {naming.name}")
             continue
-        match, (template, transform) = hits[0]
-        path = match.expand(template)
+        ((path, transform),) = hits
         if path in got:
             problems.append(f"{name}: {path} has been filled already")
             continue
@@ -180,6 +242,14 @@ def translate(arrays: Arrays, naming: Naming) -> tuple[Arrays, list[str]]:
         except ValueError as error:
             problems.append(f"{name}: shape {array.shape} is unexpected ({error})")
     return got, problems
+
+
+def _original(name: str, naming: Naming) -> str | None:
+    """The name that an alias stands for, or None."""
+    for pattern, template in naming.aliases.items():
+        if match := re.fullmatch(pattern, name):
+            return match.expand(template)
+    return None
 
 
 def check_fit(got: Mapping[str, np.ndarray], want: Mapping[str, Any]) -> list[str]:
