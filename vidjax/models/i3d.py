@@ -11,27 +11,24 @@ offset but no scale, epsilon is 1e-3 (Sonnet's default), borders are TensorFlow'
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
 
-from vidjax.layers.conv import ConvBlock
+from vidjax.layers.conv import ConvBlock, TimePadding
 from vidjax.layers.head import Classifier
 from vidjax.layers.norm import BatchNorm
-from vidjax.layers.pool import avg_pool, max_pool
+from vidjax.layers.pool import avg_pool
+from vidjax.models.inception_v1 import Mixed, Stages, run_stages
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
-# Figure 3 of the paper: name, kind, then for "conv" features, kernel and strides; for
-# "pool" window and strides; for "mixed" the widths of 1x1; reduce, 3x3; reduce, 3x3;
-# pool projection.
-INCEPTION_V1 = (
+# Figure 3 of the paper.
+INCEPTION_V1: Stages = (
     ("Conv3d_1a_7x7", "conv", 64, (7, 7, 7), (2, 2, 2)),
     ("MaxPool3d_2a_3x3", "pool", (1, 3, 3), (1, 2, 2)),
     ("Conv3d_2b_1x1", "conv", 64, (1, 1, 1), (1, 1, 1)),
@@ -51,7 +48,7 @@ INCEPTION_V1 = (
 )
 
 # Ours: time is never halved before the last pool, so that 8 frames leave a trace.
-TINY_STAGES = (
+TINY_STAGES: Stages = (
     ("Conv3d_1a_3x3", "conv", 16, (3, 3, 3), (1, 2, 2)),
     ("Conv3d_2c_3x3", "conv", 32, (3, 3, 3), (1, 1, 1)),
     ("MaxPool3d_3a_2x2", "pool", (2, 2, 2), (2, 2, 2)),
@@ -61,32 +58,6 @@ TINY_STAGES = (
 )
 
 
-class Mixed(nn.Module):
-    """Inception block: four branches, concatenated over channels.
-
-    Attributes:
-        widths: Channels of (1x1; reduce, 3x3; reduce, 3x3; pool projection).
-        conv: Builds a convolution block from (features, kernel size).
-    """
-
-    widths: tuple[int, ...]
-    conv: Callable[..., nn.Module]
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "b t h w c1"]) -> Float[Array, "b t h w c2"]:
-        """Maps [B, T, H, W, C] to [B, T, H, W, sum of the branch widths]."""
-        one, reduce_a, three_a, reduce_b, three_b, project = self.widths
-        point, cube = (1, 1, 1), (3, 3, 3)
-        y0 = self.conv(one, point, name="b0")(x)
-        y1 = self.conv(reduce_a, point, name="b1_reduce")(x)
-        y1 = self.conv(three_a, cube, name="b1")(y1)
-        y2 = self.conv(reduce_b, point, name="b2_reduce")(x)
-        y2 = self.conv(three_b, cube, name="b2")(y2)
-        y3 = max_pool(x, cube, point, "SAME")
-        y3 = self.conv(project, point, name="b3")(y3)
-        return jnp.concatenate([y0, y1, y2, y3], axis=-1)
-
-
 class I3D(nn.Module):
     """Inception-v1 I3D video classifier.
 
@@ -94,14 +65,17 @@ class I3D(nn.Module):
         num_classes: Number of classes; 0 leaves the classifier out.
         stages: The trunk, a table as above; tests pass its first rows.
         dropout_rate: Probability of dropping a unit before the last layer.
+        time_padding: What stands beyond the ends of a clip: "zeros", as published, or
+            the frames at the "edge" again.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether inception blocks are computed again in the backward pass to save
             memory.
     """
 
     num_classes: int = 400
-    stages: tuple[tuple, ...] = INCEPTION_V1
+    stages: Stages = INCEPTION_V1
     dropout_rate: float = 0.0
+    time_padding: TimePadding = "zeros"
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -131,22 +105,14 @@ class I3D(nn.Module):
             unbiased=False,
             dtype=self.dtype,
         )
-        conv = functools.partial(ConvBlock, norm=norm, dtype=self.dtype)
-        mixed = nn.remat(Mixed) if self.remat else Mixed
-
-        x, endpoints = clip, {}
-        for name, kind, *spec in self.stages:
-            if kind == "conv":
-                features, kernel, strides = spec
-                x = conv(features, kernel, strides=strides, name=name)(x)
-            elif kind == "pool":
-                window, strides = spec
-                x = max_pool(x, window, strides, "SAME")
-            else:
-                x = mixed(tuple(spec), conv, name=name)(x)
-            endpoints[name] = x
-        endpoints["features"] = x
-
+        conv = functools.partial(
+            ConvBlock, norm=norm, time_padding=self.time_padding, dtype=self.dtype
+        )
+        mixed = functools.partial(
+            nn.remat(Mixed) if self.remat else Mixed, axes=3, conv=conv
+        )
+        endpoints = run_stages(clip, self.stages, conv, mixed)
+        x = endpoints["features"]
         # At 224 pixels the window is the whole map, as published.
         window = (2, min(7, x.shape[2]), min(7, x.shape[3]))
         steps = jnp.mean(avg_pool(x, window, (1, 1, 1)), axis=(2, 3))

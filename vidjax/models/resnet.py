@@ -21,10 +21,11 @@ from jaxtyping import Array, Float
 from vidjax.layers.conv import Conv
 from vidjax.layers.drop_path import DropPath, drop_path_rates
 from vidjax.layers.head import Classifier
+from vidjax.layers.non_local import NonLocal
 from vidjax.layers.norm import BatchNorm
 from vidjax.layers.pool import max_pool
 from vidjax.models.registry import register
-from vidjax.ops.check import check_clip
+from vidjax.ops.check import check_images
 from vidjax.ops.shift import temporal_shift
 from vidjax.typing import ClipSpec, Endpoints, Logits, Weights
 
@@ -51,6 +52,9 @@ class Layout:
         stem_kernel: Side of the first convolution.
         stem_stride: Stride of the first convolution.
         stem_pool: Whether a max-pool halves the map after the stem.
+        depthwise: Whether the 3x3 convolutions of bottlenecks see one channel each, as
+            in channel-separated networks (CSN).
+        non_local: Names of the blocks after which a non-local block joins all frames.
     """
 
     block: Literal["basic", "bottleneck"]
@@ -59,6 +63,8 @@ class Layout:
     stem_kernel: int = 7
     stem_stride: int = 2
     stem_pool: bool = True
+    depthwise: bool = False
+    non_local: tuple[str, ...] = ()
 
 
 RESNET18 = Layout("basic", (2, 2, 2, 2))
@@ -118,6 +124,7 @@ class Bottleneck(nn.Module):
         train: Whether to drop.
         conv: Builds a convolution from (features, kernel size).
         norm: Builds a batch norm.
+        depthwise: Whether the 3x3 convolution sees one channel at a time.
     """
 
     features: int
@@ -127,6 +134,7 @@ class Bottleneck(nn.Module):
     train: bool
     conv: Callable[..., nn.Module]
     norm: Callable[..., nn.Module]
+    depthwise: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "*b h w c1"]) -> Float[Array, "*b h2 w2 c2"]:
@@ -135,7 +143,10 @@ class Bottleneck(nn.Module):
         y = nn.relu(
             self.norm(name="bn1")(self.conv(self.features, (1, 1), name="conv1")(y))
         )
-        y = self.conv(self.features, (3, 3), self.stride, name="conv2")(y)
+        groups = self.features if self.depthwise else 1
+        y = self.conv(self.features, (3, 3), self.stride, groups=groups, name="conv2")(
+            y
+        )
         y = nn.relu(self.norm(name="bn2")(y))
         y = self.norm(name="bn3")(self.conv(4 * self.features, (1, 1), name="conv3")(y))
         y = DropPath(self.drop_path_rate)(y, train=self.train)
@@ -188,6 +199,15 @@ class ResNetTrunk(nn.Module):
         norm = functools.partial(BatchNorm, train, dtype=self.dtype)
         block = BasicBlock if layout.block == "basic" else Bottleneck
         block = nn.remat(block) if self.remat else block
+        if layout.depthwise:
+            block = functools.partial(block, depthwise=True)
+        # As mit-han-lab/temporal-shift-module has it, ops/non_local.py.
+        non_local = functools.partial(
+            nn.remat(NonLocal) if self.remat else NonLocal,
+            scaled=False,
+            pool="after",
+            dtype=self.dtype,
+        )
 
         kernel = (layout.stem_kernel, layout.stem_kernel)
         x = conv(layout.width, kernel, layout.stem_stride, name="conv1")(x)
@@ -200,6 +220,7 @@ class ResNetTrunk(nn.Module):
         rates = iter(drop_path_rates(self.drop_path_rate, sum(layout.blocks)))
         for stage, depth in enumerate(layout.blocks):
             for i in range(depth):
+                name = f"layer{stage + 1}_{i}"
                 x = block(
                     features=layout.width * 2**stage,
                     stride=2 if stage > 0 and i == 0 else 1,
@@ -208,8 +229,10 @@ class ResNetTrunk(nn.Module):
                     train=train,
                     conv=conv,
                     norm=norm,
-                    name=f"layer{stage + 1}_{i}",
+                    name=name,
                 )(x)
+                if name in layout.non_local:
+                    x = non_local(x.shape[-1] // 2, train, name=f"{name}_nl")(x)
             endpoints[f"layer{stage + 1}"] = x
         return x, endpoints
 
@@ -252,13 +275,7 @@ class ResNet(nn.Module):
             ValueError: If the input is neither images nor clips of one frame.
             TypeError: If it is not of floating point.
         """
-        clip = images[:, None] if images.ndim == 4 else images
-        if clip.ndim != 5 or clip.shape[1] != 1:
-            raise ValueError(
-                "Expected images [B, H, W, C] or clips of one frame [B, 1, H, W, C], "
-                f"got shape {images.shape}. frame_average_* models take clips."
-            )
-        check_clip(clip)
+        clip = check_images(images)
         trunk = ResNetTrunk(
             self.layout,
             drop_path_rate=self.drop_path_rate,

@@ -56,6 +56,33 @@ def check_clip(
         )
 
 
+def check_images(images: Shaped[Array, "..."]) -> Shaped[Array, "b 1 h w c"]:
+    """Returns images as clips of one frame; raises unless they are images.
+
+    Args:
+        images: What should be [B, H, W, C] or [B, 1, H, W, C], floating point.
+
+    Returns:
+        [B, 1, H, W, C].
+
+    Raises:
+        ValueError: If the input is neither images nor clips of one frame.
+        TypeError: If it is not of floating point.
+
+    Example:
+        >>> check_images(jnp.zeros((2, 32, 32, 3))).shape
+        (2, 1, 32, 32, 3)
+    """
+    clip = images[:, None] if images.ndim == 4 else images
+    if clip.ndim != 5 or clip.shape[1] != 1:
+        raise ValueError(
+            "Expected images [B, H, W, C] or clips of one frame [B, 1, H, W, C], "
+            f"got shape {images.shape}. frame_average_* models take clips."
+        )
+    check_clip(clip)
+    return clip
+
+
 def _axes_hint(axes: int) -> str:
     if axes == 4:
         return " One clip [T, H, W, C] becomes a batch by clip[None]."
