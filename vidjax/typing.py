@@ -17,6 +17,16 @@ Endpoints = dict[str, Array]
 Interpolation = Literal["bilinear", "bicubic", "area"]
 Sampling = Literal["dense", "segments"]
 
+Head = Literal["keep", "reset", "match"]
+"""What becomes of a classifier when weights are loaded: "keep" takes the one of the
+weights, "reset" starts it afresh, "match" takes it where it has the right number of
+classes."""
+
+Temporal = Literal["average", "center"]
+"""How the kernel of an image network fills the time axis of a video network: "average"
+repeats it and divides by the length; "center" puts it into the middle and zeros
+elsewhere."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:

@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a model by a config; resumes where it stopped",
     "evaluate": "test a trained model: top-1, top-5, mean class accuracy",
     "predict": "label videos",
+    "inflate": "turn image weights into video weights",
     "models": "list the models",
     "configs": "list the configs that ship with vidjax",
 }

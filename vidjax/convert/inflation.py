@@ -1,14 +1,18 @@
 """From a 2D network to a video network: kernels get a time axis.
 
-Reference:
+References:
     Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics
-    Dataset", CVPR 2017, https://arxiv.org/abs/1705.07750, Sec. 2.4.1 ("average"), and
-    Feichtenhofer et al., "Convolutional Two-Stream Network Fusion", CVPR 2016, for
-    kernels that begin as one frame ("center").
+    Dataset", CVPR 2017, https://arxiv.org/abs/1705.07750, Sec. 2.4.1 ("average");
+    Feichtenhofer et al., "Spatiotemporal Residual Networks for Video Action
+    Recognition", NeurIPS 2016, https://arxiv.org/abs/1611.02155, for kernels that begin
+    as one frame ("center"); Wang et al., "Temporal Segment Networks", ECCV 2016,
+    https://arxiv.org/abs/1608.00859, Sec. 3.2, for first kernels that see optical flow.
 """
 
+import dataclasses
+import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from flax import linen as nn
@@ -16,7 +20,7 @@ from flax import linen as nn
 from vidjax.convert.rules import Arrays
 from vidjax.convert.variables import (
     HEAD,
-    Head,
+    Places,
     Variables,
     abstract_variables,
     check_head,
@@ -24,8 +28,40 @@ from vidjax.convert.variables import (
     fresh_variables,
     unflatten,
 )
+from vidjax.typing import Head, Temporal
 
-Temporal = Literal["average", "center"]
+# What a path of a 2D network may be called in a video network, beside its own name.
+_RENAMES = (
+    (re.compile(r"^(\w+)/backbone/"), r"\1/slow/"),
+    (re.compile(r"/Conv2d_"), "/Conv3d_"),
+)
+# What only video networks have. None of it changes what a still clip gives: the fast
+# pathway is seen through weights that begin at zero, and so do non-local blocks.
+_ONLY_VIDEO = re.compile(r"\w+/(fast/|fuse_\w+/|.*_non_local/).*")
+# A convolution of each channel by itself cannot be had from one of all channels.
+_SPATIAL = re.compile(r"\w+/(.*)/(conv2|bn2)/\w+")
+_STEM = re.compile(r"params/((backbone|slow)/conv1|Conv3d_1a_\w+)(/conv)?/kernel")
+
+
+@dataclasses.dataclass(frozen=True)
+class Inflation:
+    """An inflated network, and where its arrays come from.
+
+    Attributes:
+        variables: {"params": ..., "batch_stats": ...}: nested dicts of NumPy arrays.
+        taken: Paths of arrays that came over as they were.
+        inflated: Paths of kernels that were given a time axis.
+        widened: Paths of arrays that were filled up, with zeros where they meet the
+            fast pathway of SlowFast, with the mean over colours where they meet flow.
+        fresh: Paths of arrays that a 2D network cannot give, initialised as the model
+            initialises them.
+    """
+
+    variables: Variables
+    taken: tuple[str, ...]
+    inflated: tuple[str, ...]
+    widened: tuple[str, ...]
+    fresh: tuple[str, ...]
 
 
 def inflate(
@@ -38,17 +74,18 @@ def inflate(
 ) -> Variables:
     """Turns the variables of a 2D network into those of a video network.
 
-    Places with the same path and shape are taken over. A kernel [H, W, I, O] fills a
-    kernel [T, H, W, I, O], or one whose T frames are stacked, [H, W, T * I, O]. On a
-    clip of one repeated image, and where no zeros of a border in time are seen, the
-    video network then gives the 2D network's logits.
+    On a clip of one repeated image the video network then gives the 2D network's
+    logits: with "center" always, with "average" where no zeros beyond the ends of the
+    clip are seen, so everywhere if the model has `time_padding="edge"`. Exceptions are
+    arrays that a 2D network cannot give, see `explain_inflation`.
 
     Args:
         variables_2d: {"params": ..., "batch_stats": ...} of the 2D network.
-        model_3d: The video network; its places have the same paths.
-        clip_shape: Shape (T, H, W, C) of its clips.
-        temporal: "average" repeats a kernel over time and divides by its length;
-            "center" puts it into the middle and zeros elsewhere.
+        model_3d: The video network.
+        clip_shape: Shape (T, H, W, C) of its clips. With C other than the channels of
+            the 2D network, such as 10 for five stacked flows, the first kernel is its
+            mean over colours, repeated (cross-modality initialisation).
+        temporal: See `vidjax.typing.Temporal`.
         head: "keep" takes the classifier over; "reset" starts it afresh; "match" takes
             it over if it has the right number of classes and else starts afresh.
 
@@ -68,71 +105,173 @@ def inflate(
         >>> inflated["params"]["backbone"]["conv1"]["kernel"].shape
         (3, 3, 24, 16)
     """
+    found = explain_inflation(variables_2d, model_3d, clip_shape, temporal, head=head)
+    return found.variables
+
+
+def explain_inflation(
+    variables_2d: Mapping[str, Any],
+    model_3d: nn.Module,
+    clip_shape: tuple[int, int, int, int],
+    temporal: Temporal = "average",
+    *,
+    head: Head = "keep",
+) -> Inflation:
+    """Inflates, and tells what became of each array.
+
+    Arrays go to the place with the same path; "backbone/" may be "slow/", and "Conv2d"
+    "Conv3d". A kernel [H, W, I, O] fills a kernel [T, H, W, I, O], or one whose T
+    frames are stacked, [H, W, T * I, O]. In SlowFast, what the slow pathway and the
+    classifier take from the fast pathway begins at zero.
+
+    Fresh, as no 2D network has them, are the fast pathway, what leads from it to the
+    slow one, non-local blocks (which begin as the identity), and the depthwise
+    convolutions of channel-separated networks if the 2D network's are not depthwise:
+    only in this last case a still clip gives other logits than its image.
+
+    Args:
+        variables_2d: As in `inflate`.
+        model_3d: As in `inflate`.
+        clip_shape: As in `inflate`.
+        temporal: As in `inflate`.
+        head: As in `inflate`.
+
+    Returns:
+        Variables and the lists of their paths.
+
+    Raises:
+        ValueError: As `inflate`.
+    """
     if temporal not in ("average", "center"):
         raise ValueError(f'temporal must be "average" or "center", got {temporal!r}.')
     check_head(head)
-    source, want = flatten(variables_2d), abstract_variables(model_3d, clip_shape)
-    fresh = head == "reset" or (head == "match" and not _same_head(source, want))
-    if fresh:
-        source, want = _without_head(source), _without_head(want)
+    want = abstract_variables(model_3d, clip_shape)
+    source = {_place(path, want): a for path, a in flatten(variables_2d).items()}
+    fresh = {path for path in want if _ONLY_VIDEO.fullmatch(path)}
+    fresh |= _depthwise(source, want)
+    if head == "reset" or (head == "match" and not _same_classes(source, want)):
+        fresh |= {path for path in want if path.startswith(HEAD)}
+        source = {p: a for p, a in source.items() if not p.startswith(HEAD)}
 
-    problems = [
-        f"{path}: the video network has no such place"
-        for path in source.keys() - want.keys()
-    ]
-    problems += [
-        f"{path}: the 2D network has no such place"
-        for path in want.keys() - source.keys()
-    ]
-    inflated: Arrays = {}
-    for path in source.keys() & want.keys():
-        array = _inflate_array(source[path], want[path].shape, temporal)
-        if array is None:
+    filled = _fill(source, want, fresh, _Rules(model_3d, clip_shape, temporal))
+    arrays = {path: array for path, (_, array) in filled.items()}
+    if fresh:
+        arrays |= fresh_variables(model_3d, clip_shape, tuple(sorted(fresh)))
+    by = {
+        how: tuple(sorted(path for path, (h, _) in filled.items() if h == how))
+        for how in ("taken", "inflated", "widened")
+    }
+    return Inflation(unflatten(arrays), **by, fresh=tuple(sorted(fresh)))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Rules:
+    """What decides how an array changes."""
+
+    model: Any
+    clip_shape: tuple[int, int, int, int]
+    temporal: Temporal
+
+    def change(
+        self, path: str, array: np.ndarray, shape: tuple[int, ...]
+    ) -> tuple[str, np.ndarray] | None:
+        """Fits an array to a shape: how, and the result; None if nothing does."""
+        if array.shape == shape:
+            return "taken", array
+        if path == f"{HEAD}kernel" and shape[0] > array.shape[0]:
+            return self._widen_head(array, shape)
+        if array.ndim != 4 or shape[-1] != array.shape[-1]:
+            return None
+        how = "inflated"
+        channels = self.clip_shape[-1]
+        if _STEM.fullmatch(path) and array.shape[2] not in (channels, shape[-2]):
+            how, array = "widened", _from_colours(array, channels)
+        kernel = self._over_time(array, shape)
+        if kernel is not None and path.startswith("params/slow/"):
+            more = shape[-2] - kernel.shape[-2]
+            if more > 0:
+                how = "widened"
+                kernel = np.pad(kernel, (*((0, 0),) * 3, (0, more), (0, 0)))
+        return None if kernel is None or kernel.shape != shape else (how, kernel)
+
+    def _over_time(
+        self, array: np.ndarray, shape: tuple[int, ...]
+    ) -> np.ndarray | None:
+        height, width, channels, features = array.shape
+        if len(shape) == 5:
+            return self._repeat(array, shape[0])
+        frames = self.clip_shape[0]
+        if shape == (height, width, frames * channels, features):
+            stacked = self._repeat(array, frames)  # [T, H, W, I, O].
+            return stacked.transpose(1, 2, 0, 3, 4).reshape(shape)
+        return array if shape == array.shape else None
+
+    def _repeat(self, kernel: np.ndarray, length: int) -> np.ndarray:
+        weights = np.zeros(length, kernel.dtype)
+        if self.temporal == "average":
+            weights[:] = 1 / length
+        else:
+            weights[length // 2] = 1
+        return weights.reshape(-1, 1, 1, 1, 1) * kernel
+
+    def _widen_head(
+        self, kernel: np.ndarray, shape: tuple[int, ...]
+    ) -> tuple[str, np.ndarray] | None:
+        layout = getattr(self.model, "layout", None)
+        first = getattr(layout, "first", None)
+        if first is None or kernel.shape[1:] != shape[1:]:
+            return None
+        more = shape[0] - kernel.shape[0]
+        rows = (0, more) if first == "slow" else (more, 0)
+        return "widened", np.pad(kernel, (rows, (0, 0)))
+
+
+def _fill(
+    source: Arrays, want: Places, fresh: set[str], rules: _Rules
+) -> dict[str, tuple[str, np.ndarray]]:
+    """Fills every place that is not fresh, or raises with all that is wrong."""
+    filled: dict[str, tuple[str, np.ndarray]] = {}
+    problems = []
+    for path in sorted((source.keys() | want.keys()) - fresh):
+        if path not in want:
+            problems.append(f"{path}: the video network has no such place")
+        elif path not in source:
+            problems.append(f"{path}: the 2D network has no such place")
+        elif changed := rules.change(path, source[path], want[path].shape):
+            filled[path] = (changed[0], changed[1].astype(want[path].dtype))
+        else:
             problems.append(
                 f"{path}: {source[path].shape} cannot become {want[path].shape}"
             )
-        else:
-            inflated[path] = array.astype(want[path].dtype)
     if problems:
-        raise ValueError(
-            "The networks do not match:\n  " + "\n  ".join(sorted(problems))
-        )
-    if fresh:
-        inflated |= fresh_variables(model_3d, clip_shape, HEAD)
-    return unflatten(inflated)
+        raise ValueError("The networks do not match:\n  " + "\n  ".join(problems))
+    return filled
 
 
-def _inflate_array(
-    array: np.ndarray, shape: tuple[int, ...], temporal: Temporal
-) -> np.ndarray | None:
-    """Gives an array a time axis if that makes it fit."""
-    if array.shape == shape:
-        return array
-    if array.ndim != 4:
-        return None
-    if shape[1:] == array.shape:  # [T, H, W, I, O].
-        return _over_time(array, shape[0], temporal)
-    height, width, channels, features = array.shape
-    frames = shape[2] // channels if len(shape) == 4 else 0
-    if shape != (height, width, frames * channels, features):
-        return None
-    stacked = _over_time(array, frames, temporal)  # [T, H, W, I, O].
-    return stacked.transpose(1, 2, 0, 3, 4).reshape(shape)
+def _place(path: str, want: Places) -> str:
+    """Returns the name that a path of the 2D network has in the video network."""
+    names = [path, *(pattern.sub(new, path) for pattern, new in _RENAMES)]
+    return next((name for name in names if name in want), path)
 
 
-def _over_time(kernel: np.ndarray, length: int, temporal: Temporal) -> np.ndarray:
-    weights = np.zeros(length, kernel.dtype)
-    if temporal == "average":
-        weights[:] = 1 / length
-    else:
-        weights[length // 2] = 1
-    return weights.reshape(-1, 1, 1, 1, 1) * kernel
+def _depthwise(source: Arrays, want: Places) -> set[str]:
+    """Returns the paths of depthwise convolutions, and their norms, to start afresh."""
+    blocks = {
+        path.removesuffix("/conv2/kernel").removeprefix("params/")
+        for path, place in want.items()
+        if path.endswith("/conv2/kernel")
+        and path in source
+        and place.shape[-2] == 1 < source[path].shape[-2]
+    }
+    matches = {path: _SPATIAL.fullmatch(path) for path in want}
+    return {path for path, match in matches.items() if match and match[1] in blocks}
 
 
-def _same_head(source: Mapping[str, Any], want: Mapping[str, Any]) -> bool:
-    path = f"{HEAD}kernel"
+def _from_colours(kernel: np.ndarray, channels: int) -> np.ndarray:
+    """Maps [H, W, 3, O] to [H, W, C, O]: the mean over colours for every channel."""
+    return np.repeat(kernel.mean(2, keepdims=True), channels, 2)
+
+
+def _same_classes(source: Arrays, want: Places) -> bool:
+    path = f"{HEAD}bias"
     return path in source and path in want and source[path].shape == want[path].shape
-
-
-def _without_head(arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {path: a for path, a in arrays.items() if not path.startswith(HEAD)}

@@ -1,7 +1,7 @@
 """Variables by path, and the places that a model has for them."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +10,13 @@ from flax import linen as nn
 from flax import traverse_util
 
 from vidjax.convert.rules import Arrays
+from vidjax.typing import Head as Head
 
 Variables = dict[str, Any]
 """{"params": ..., "batch_stats": ...}: nested dicts of arrays."""
 
 Places = dict[str, jax.ShapeDtypeStruct]
 """Shape and dtype by path."""
-
-Head = Literal["keep", "reset", "match"]
-"""What becomes of the classifier: "keep" takes the one of the weights, "reset" starts
-it afresh, "match" takes it where it has the right number of classes."""
 
 HEAD = "params/logits/"
 """What the paths of a classifier begin with, in every model."""
@@ -81,14 +78,16 @@ def abstract_variables(
 
 
 def fresh_variables(
-    model: nn.Module, clip_shape: tuple[int, int, int, int], prefix: str
+    model: nn.Module,
+    clip_shape: tuple[int, int, int, int],
+    prefix: str | tuple[str, ...],
 ) -> Arrays:
     """Initialises some places of a model, always alike.
 
     Args:
         model: A model.
         clip_shape: Shape (T, H, W, C) of its clips.
-        prefix: What their paths begin with.
+        prefix: What their paths begin with, or several such beginnings.
 
     Returns:
         Arrays of any shape by path.

@@ -1,0 +1,106 @@
+"""Inflation: a file of image weights in, a file of video weights out."""
+
+import dataclasses
+import pathlib
+from typing import Any
+
+from vidjax.convert import load_variables, save_variables
+from vidjax.convert.inflation import Inflation, explain_inflation
+from vidjax.models.registry import create_model, model_card
+from vidjax.typing import Head, Temporal
+
+
+@dataclasses.dataclass(frozen=True)
+class InflatedFile:
+    """What became of image weights.
+
+    Attributes:
+        path: The file that was written.
+        inflation: The variables, and where they come from.
+        clip_shape: Shape (T, H, W, C) of the clips that they are for.
+        num_classes: Classes K of the classifier.
+    """
+
+    path: pathlib.Path
+    inflation: Inflation
+    clip_shape: tuple[int, int, int, int]
+    num_classes: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report, ready for JSON."""
+        found = self.inflation
+        return {
+            "path": str(self.path),
+            "clip_shape": list(self.clip_shape),
+            "num_classes": self.num_classes,
+            "taken": list(found.taken),
+            "inflated": list(found.inflated),
+            "widened": list(found.widened),
+            "fresh": list(found.fresh),
+        }
+
+
+def inflate_file(
+    weights: str,
+    *,
+    source: str,
+    target: str,
+    out: str | pathlib.Path,
+    temporal: Temporal = "average",
+    head: Head = "match",
+    num_classes: int | None = None,
+    num_frames: int | None = None,
+    size: int | None = None,
+    channels: int | None = None,
+) -> InflatedFile:
+    """Turns weights of a 2D network into weights of a video network.
+
+    Args:
+        weights: A tag of the 2D model's card, or the path of a file of its weights.
+        source: Registered name of the 2D network.
+        target: Registered name of the video network.
+        out: File to write, .safetensors; replaced if it is there.
+        temporal: "average" or "center", see `vidjax.convert.inflate`.
+        head: "match" takes the classifier over if it has the right number of classes
+            and else starts afresh, "keep" must take it, "reset" starts afresh.
+        num_classes: Classes K of the video network; None takes its own default.
+        num_frames: Frames T of its clips; None takes the card's. It matters only where
+            parameters depend on it.
+        size: Height and width in pixels; None takes the card's.
+        channels: Channels C of a frame, such as 10 for five stacked flows; None takes
+            the card's.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: If a name or the weights are unknown, or the networks do not match.
+    """
+    card = model_card(target)
+    frames, side, _, depth = card.clip.shape
+    side = size or side
+    clip_shape = (num_frames or frames, side, side, channels or depth)
+    given = {} if num_classes is None else {"num_classes": num_classes}
+    model: Any = create_model(target, **given)
+    found = explain_inflation(
+        _load(source, weights), model, clip_shape, temporal, head=head
+    )
+    path = pathlib.Path(out).expanduser()
+    save_variables(
+        path,
+        found.variables,
+        {"model": target, "inflated_from": source, "temporal": temporal},
+    )
+    return InflatedFile(path, found, clip_shape, model.num_classes)
+
+
+def _load(source: str, weights: str) -> Any:
+    """Weights with all their classes, whatever the number."""
+    card = model_card(source)
+    if card.fusion != "none":
+        raise ValueError(
+            f"{source} takes clips, and inflation starts from an image network: one "
+            "that `vidjax models` lists with fusion none."
+        )
+    known = {w.tag: w.num_classes for w in card.weights}
+    return load_variables(source, weights, num_classes=known.get(weights))
