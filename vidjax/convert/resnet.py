@@ -17,7 +17,8 @@ def _torchvision(prefix: str, head: str, *, shifted: bool = False) -> Rules:
         head: Regular expression of the classifier's name.
         shifted: Whether shifts stand before the first convolutions of blocks.
     """
-    block = prefix + _BLOCK
+    # A block before a non-local one is wrapped.
+    block = prefix + _BLOCK + (r"(?:\.block)?" if shifted else "")
     return {
         **conv_rules(f"{prefix}conv1", "backbone/conv1"),
         **norm_rules(f"{prefix}bn1", "backbone/bn1"),
@@ -26,7 +27,18 @@ def _torchvision(prefix: str, head: str, *, shifted: bool = False) -> Rules:
         **norm_rules(rf"{block}\.bn([123])", rf"{_PLACE}/bn\3"),
         **conv_rules(rf"{block}\.downsample\.0", f"{_PLACE}/downsample_conv"),
         **norm_rules(rf"{block}\.downsample\.1", f"{_PLACE}/downsample_bn"),
+        **(_non_local(rf"{prefix}{_BLOCK}\.nl") if shifted else {}),
         **dense_rules(head, "logits"),
+    }
+
+
+def _non_local(block: str) -> Rules:
+    """Names of ops/non_local.py: behind some convolutions there is a pool."""
+    return {
+        **dense_rules(rf"{block}\.theta", f"{_PLACE}_nl/theta"),
+        **dense_rules(rf"{block}\.(g|phi)\.0", rf"{_PLACE}_nl/\3"),
+        **dense_rules(rf"{block}\.W\.0", f"{_PLACE}_nl/out"),
+        **norm_rules(rf"{block}\.W\.1", f"{_PLACE}_nl/bn"),
     }
 
 
