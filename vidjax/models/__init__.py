@@ -2,12 +2,16 @@
 
 from vidjax.models import c3d as c3d
 from vidjax.models import early_fusion as early_fusion
+from vidjax.models import efficientnet_lite0 as efficientnet_lite0
 from vidjax.models import frame_average as frame_average
 from vidjax.models import i3d as i3d
 from vidjax.models import inception_v1 as inception_v1
+from vidjax.models import mobilenet_v2 as mobilenet_v2
 from vidjax.models import resnet as resnet
 from vidjax.models import tsm as tsm
+from vidjax.models import tsm_online as tsm_online
 from vidjax.models import tsn as tsn
+from vidjax.models import x3d as x3d
 from vidjax.models.registry import create_model, list_models, model_card
 
 __all__ = ["create_model", "list_models", "model_card"]
