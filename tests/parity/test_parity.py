@@ -23,6 +23,11 @@ CASES = [
     ("i3d__piergiaj_rgb", "i3d_rgb"),
     ("i3d__hassony2_rgb", "i3d_rgb"),
     ("i3d__piergiaj_flow", "i3d_flow"),
+    ("torchvision__mobilenet_v2", "mobilenet_v2"),
+    ("tsm__tsm_mobilenetv2_8seg_k400", "tsm_mobilenet_v2"),
+    ("pytorchvideo__x3d_s", "x3d_s"),
+    ("pytorchvideo__x3d_m", "x3d_m"),
+    ("slowfast__X3D_M", "x3d_m"),
 ]
 
 
@@ -46,3 +51,21 @@ def test_converted_weights_give_the_published_logits(case, name):
     if "logits_per_step" in case.outputs:
         per_step = case.outputs["logits_per_step"].transpose(0, 2, 1)
         assert _relative_error(endpoints["logits_per_step"], per_step) < TOLERANCE
+
+
+@pytest.mark.parametrize("case", ["tsm__online_mobilenetv2_jester27"], indirect=True)
+def test_a_stream_gives_the_published_logits_and_buffers_of_every_frame(case):
+    name = "tsm_online_mobilenet_v2"
+    model = create_model(name)
+    variables = convert.from_arrays(name, case.weights())
+    step, state, logits = jax.jit(model.step), model.init_state(1, 224), []
+
+    for frame in case.clip()[0]:
+        scores, state = step(variables, frame[None], state)
+        logits.append(scores[0])
+
+    assert _relative_error(logits, case.outputs["logits_per_frame"][0]) < TOLERANCE
+    blocks = sorted(state)  # In the order of the network.
+    for i in (0, 5, 9):
+        theirs = case.outputs[f"last_buffer_{i}"].transpose(0, 2, 3, 1)
+        assert _relative_error(state[blocks[i]], theirs) < TOLERANCE
