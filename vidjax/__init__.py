@@ -14,6 +14,7 @@ _HOMES = {
     "create_model": "vidjax.models.registry",
     "list_models": "vidjax.models.registry",
     "model_card": "vidjax.models.registry",
+    "to_nnx": "vidjax.models.nnx_bridge",
     "load_variables": "vidjax.convert",
     "cost": "vidjax.analysis.cost",
     "load_config": "vidjax.config",
