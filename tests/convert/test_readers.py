@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from vidjax.convert import read_arrays
-from vidjax.convert.readers import clean
+from vidjax.convert.entries import clean
 
 KERNEL = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
 BIAS = np.arange(3, dtype=np.float64)
@@ -254,7 +254,7 @@ def test_what_cannot_be_read_says_so(tmp_path):
         ("missing.pth", "no file"),
         ("folder", "not one that Orbax wrote"),
         ("w.txt", "format"),
-        ("w.safetensors", "not a safetensors file"),
+        ("w.safetensors", "format"),
         ("w.npz", "damaged"),
         ("empty.npz", "holds no arrays"),
     ]:

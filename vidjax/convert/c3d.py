@@ -26,6 +26,12 @@ def _channels_last(array: np.ndarray) -> np.ndarray:
     return array.transpose(2, 1, 0).reshape(-1, array.shape[0])
 
 
+def _channels_first(array: np.ndarray) -> np.ndarray:
+    """Undoes `_channels_last`."""
+    array = array.reshape(-1, _TRUNK_CHANNELS, array.shape[-1])
+    return array.transpose(2, 1, 0).reshape(array.shape[-1], -1)
+
+
 MMACTION2 = Naming(
     "MMAction2",
     {
@@ -36,4 +42,5 @@ MMACTION2 = Naming(
         r"backbone\.(fc[67])\.bias": (r"params/\1/bias", same),
         **dense_rules(r"cls_head\.fc_cls", "logits"),
     },
+    back={_channels_last: _channels_first},
 )

@@ -1,5 +1,6 @@
 """Arrays of other code bases as variables of a registered model."""
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 import vidjax.models  # noqa: F401 - fills the registry.
 from vidjax.convert import c3d, i3d, inception_v1, mobilenet_v2, resnet, x3d
-from vidjax.convert.readers import clean
+from vidjax.convert.entries import clean
 from vidjax.convert.rules import VIDJAX, Arrays, Naming, check_fit, recognise, translate
 from vidjax.convert.variables import (
     HEAD,
@@ -53,12 +54,13 @@ def from_arrays(
     num_classes: int | None = None,
     head: Head = "keep",
     clip_shape: tuple[int, int, int, int] | None = None,
+    naming: str | None = None,
 ) -> Variables:
     """Converts foreign weights for a registered model.
 
-    The naming is recognised. Every array must find its place and every place must be
-    filled. The first kernel of an RGB ResNet is spread over the frames of an
-    early-fusion model, divided by their number.
+    The naming is recognised, unless it is given. Every array must find its place and
+    every place must be filled. The first kernel of an RGB ResNet is spread over the
+    frames of an early-fusion model, divided by their number.
 
     Args:
         name: A registered name.
@@ -71,6 +73,8 @@ def from_arrays(
             and else starts afresh.
         clip_shape: Shape (T, H, W, C) of the clips that the model is for, where its
             parameters depend on it; None takes the card's.
+        naming: Name of the naming or of its code base, such as "torchvision"; None
+            finds the one that explains most names.
 
     Returns:
         {"params": ..., "batch_stats": ...}: nested dicts of float32 NumPy arrays.
@@ -85,9 +89,9 @@ def from_arrays(
         name, **({} if num_classes is None else {"num_classes": num_classes})
     )
     source = clean(arrays)
-    naming = recognise(source, (*_NAMINGS.get(card.family, ()), VIDJAX))
-    got, problems = translate(source, naming)
-    shape = clip_shape or _clip_shape(got, card.family, card.clip.shape)
+    table = find_naming(name, source, naming)
+    got, problems = translate(source, table)
+    shape = clip_shape or fitting_clip_shape(got, card.family, card.clip.shape)
     if card.family == "early_fusion":
         _spread_stem(got, shape)
     want = abstract_variables(model, shape)
@@ -95,7 +99,7 @@ def from_arrays(
     problems += check_fit(got, want)
     if problems:
         raise ValueError(
-            f"Weights named as those of {naming.name} do not fit {name}:\n  "
+            f"Weights named as those of {table.name} do not fit {name}:\n  "
             + "\n  ".join(sorted(problems))
         )
     got = {path: got[path].astype(place.dtype) for path, place in want.items()}
@@ -104,9 +108,99 @@ def from_arrays(
     return unflatten(got)
 
 
-def _clip_shape(
+def namings(name: str) -> dict[str, Naming]:
+    """Returns the namings that a model understands, by their names.
+
+    Args:
+        name: A registered name.
+
+    Raises:
+        ValueError: If there is no such model.
+
+    Example:
+        >>> list(namings("c3d"))
+        ['MMAction2', 'vidjax']
+    """
+    found = (*_NAMINGS.get(model_card(name).family, ()), VIDJAX)
+    return {naming.name: naming for naming in found}
+
+
+def find_namings(name: str, naming: str | None = None) -> tuple[Naming, ...]:
+    """Finds the namings of a code base, of which there may be one for each variant.
+
+    Args:
+        name: A registered name.
+        naming: Name of the naming, or of its code base ("MMAction2" for "MMAction2's
+            TSN"), in any case; None gives all.
+
+    Returns:
+        The namings that the model understands.
+
+    Raises:
+        ValueError: If the model or the naming is unknown.
+    """
+    known = namings(name)
+    if naming is None:
+        return tuple(known.values())
+    tables = {key.casefold(): table for key, table in known.items()}
+    wanted = naming.casefold()
+    found = [t for k, t in tables.items() if k == wanted or k.startswith(f"{wanted}'s")]
+    if not found:
+        near = difflib.get_close_matches(wanted, tables, n=1)
+        hint = f" Did you mean {tables[near[0]].name!r}?" if near else ""
+        raise ValueError(
+            f"{name} has no naming {naming!r}.{hint} It has: {', '.join(known)}."
+        )
+    return tuple(found)
+
+
+def find_naming(name: str, arrays: Arrays, naming: str | None = None) -> Naming:
+    """Finds the naming of arrays.
+
+    Args:
+        name: A registered name.
+        arrays: Arrays of any shape by foreign name, without wrappers.
+        naming: As in `from_arrays`.
+
+    Returns:
+        The naming that explains most names.
+
+    Raises:
+        ValueError: If the model or the naming is unknown; the message says which models
+            have the naming, if others do.
+    """
+    try:
+        return recognise(arrays, find_namings(name, naming))
+    except ValueError as error:
+        raise ValueError(f"{error}{_elsewhere(arrays)}") from error
+
+
+def _elsewhere(arrays: Arrays) -> str:
+    """Says which family most names belong to, if most belong to one."""
+    scores = {
+        (table.name, family): sum(map(table.knows, arrays))
+        for family, tables in _NAMINGS.items()
+        for table in tables
+    }
+    (table, family), score = max(scores.items(), key=lambda item: item[1])
+    if 2 * score <= len(arrays):
+        return ""
+    return f" These are names of {table} for models of the family {family!r}."
+
+
+def fitting_clip_shape(
     got: Arrays, family: str, shape: tuple[int, int, int, int]
 ) -> tuple[int, int, int, int]:
+    """Returns the shape of the clips that weights are for.
+
+    Args:
+        got: Arrays of any shape by path.
+        family: Of the model.
+        shape: Shape (T, H, W, C) of the card's clip.
+
+    Returns:
+        The shape, with the channels of the weights where a family takes any number.
+    """
     if family in _ANY_CHANNELS and _STEM in got:
         return (*shape[:3], got[_STEM].shape[-2])
     return shape

@@ -7,11 +7,12 @@ is called. Neither NumPy's nor PyTorch's own unpickling code runs.
 """
 
 import io
+import itertools
 import math
 import pathlib
 import pickle
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -33,14 +34,35 @@ _STORAGES = {
     "CharStorage": "i1",
     "ByteStorage": "u1",
     "BoolStorage": "b1",
+    "ComplexFloatStorage": "c8",
+    "ComplexDoubleStorage": "c16",
 }
 # Harmless things beside the weights in published files; they become None.
 _DROPPED = {
     ("argparse", "Namespace"),  # VideoMAE's "args".
     ("mmengine.logging.history_buffer", "HistoryBuffer"),  # MMAction2's message hub.
+    ("mmcv.utils.config", "ConfigDict"),
+    ("mmengine.config.config", "ConfigDict"),
+    ("yacs.config", "CfgNode"),
+    ("fvcore.common.config", "CfgNode"),
+    ("collections", "Counter"),  # Of learning rate schedules.
+    ("datetime", "datetime"),
+    ("datetime", "timedelta"),
+    *(("pathlib", f"{kind}Path") for kind in ("", "Posix", "PurePosix", "Windows")),
     ("torch", "device"),
+    ("torch", "bfloat16"),
     *(("torch", f"{kind}{bits}") for kind in ("float", "int") for bits in (16, 32, 64)),
+    *(
+        (module, kind)
+        for module in ("builtins", "__builtin__")
+        for kind in ("set", "frozenset", "slice", "complex", "bytearray", "object")
+    ),
 }
+_MAX_CONTAINERS = 1_000_000  # Of a whole train state there are some thousands.
+
+
+class UnsafePickle(ValueError):
+    """A pickle that asks for more than arrays of numbers, or is damaged."""
 
 
 def read_pickle(path: pathlib.Path) -> Any:
@@ -69,12 +91,18 @@ def read_torch_zip(path: pathlib.Path) -> Any:
         The containers, with arrays in them; bfloat16 becomes float32.
 
     Raises:
-        ValueError: If the pickle names anything but tensors, or is damaged.
+        ValueError: If the pickle names anything but tensors, or is damaged, or the file
+            is a program.
     """
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        (main,) = [n for n in names if n == "data.pkl" or n.endswith("/data.pkl")]
+        mains = [n for n in names if n == "data.pkl" or n.endswith("/data.pkl")]
+        if len(mains) > 1 or len(set(names)) < len(names):
+            raise ValueError("it holds several pickles, or one name twice")
+        (main,) = mains
         root = main.removesuffix("data.pkl")
+        if f"{root}constants.pkl" in names:
+            raise ValueError("it is a TorchScript program; save its state_dict instead")
         big = f"{root}byteorder" in names and archive.read(f"{root}byteorder") == b"big"
         storages = _Storages(
             lambda key: archive.read(f"{root}data/{key}"), ">" if big else "<"
@@ -139,8 +167,10 @@ class _Dropped:
     def __init__(self, *_: Any) -> None:
         pass
 
-    def __setstate__(self, state: Any) -> None:
+    def _ignore(self, *_: Any) -> None:
         pass
+
+    __setstate__ = __setitem__ = append = extend = add = _ignore
 
 
 class _Dtype:
@@ -195,9 +225,11 @@ class _Storages:
         self._kinds: dict[str, str] = {}
 
     def add(self, identifier: tuple) -> str:
-        tag, kind, key, *_ = identifier
+        tag, kind, key, _, _, *view = identifier
         if tag != "storage" or kind not in _STORAGES.values():
             raise pickle.UnpicklingError(f"it refers to a {tag!r}")
+        if any(part is not None for part in view):  # Of torch before 0.4.
+            raise pickle.UnpicklingError("it holds a view of a storage")
         self._kinds[key] = kind
         return key
 
@@ -228,6 +260,8 @@ class _TorchTensor:
     def array(self) -> np.ndarray:
         flat = self._storages.elements(self._key)
         count = math.prod(self._shape)
+        if min(self._shape, default=0) < 0:
+            raise pickle.UnpicklingError("a tensor has a negative extent")
         if not count:
             return np.zeros(self._shape, flat.dtype)
         steps = [(n - 1) * s for n, s in zip(self._shape, self._strides, strict=True)]
@@ -247,6 +281,7 @@ def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
     """The names that a pickle may use, and what they lead to."""
     new = {
         ("collections", "OrderedDict"): _Dict,
+        ("collections", "defaultdict"): lambda *_: _Dict(),
         ("_codecs", "encode"): _encode,
         ("numpy", "dtype"): _Dtype,
     }
@@ -255,9 +290,10 @@ def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
         new[f"{core}.multiarray", "scalar"] = lambda dtype, raw: _built(raw, dtype, ())
         new[f"{core}.numeric", "_frombuffer"] = _built
     if storages is not None:
-        new["torch._utils", "_rebuild_tensor_v2"] = lambda *a: _TorchTensor(
-            storages, *a[:4]
-        )
+        for version in ("", "_v2"):
+            new["torch._utils", f"_rebuild_tensor{version}"] = lambda *a: _TorchTensor(
+                storages, *a[:4]
+            )
         new["torch._utils", "_rebuild_parameter"] = lambda data, *_: data
         new["torch", "Size"] = lambda sizes=(): tuple(sizes)
     found: dict[tuple[str, str], Any] = {k: _Function(f) for k, f in new.items()}
@@ -315,12 +351,12 @@ def _load(
 def _resolve(tree: Any, path: pathlib.Path) -> Any:
     """Replaces stand-ins by arrays."""
     try:
-        return _replace(tree, frozenset())
+        return _replace(tree, frozenset(), itertools.count(1))
     except Exception as error:
         raise _refusal(path, error) from error
 
 
-def _replace(node: Any, above: frozenset[int]) -> Any:
+def _replace(node: Any, above: frozenset[int], seen: Iterator[int]) -> Any:
     if isinstance(node, (_NumpyArray, _TorchTensor)):
         return node.array()
     if isinstance(node, (_Dropped, _Dtype, _Function, type)):
@@ -328,16 +364,18 @@ def _replace(node: Any, above: frozenset[int]) -> Any:
     if isinstance(node, (dict, list, tuple)):
         if id(node) in above:
             raise pickle.UnpicklingError("it contains itself")
+        if next(seen) > _MAX_CONTAINERS:  # A few bytes can say "twice the above".
+            raise pickle.UnpicklingError(f"it has over {_MAX_CONTAINERS:,} containers")
         above = above | {id(node)}
         if isinstance(node, dict):
-            return {key: _replace(item, above) for key, item in node.items()}
-        return type(node)(_replace(item, above) for item in node)
+            return {key: _replace(item, above, seen) for key, item in node.items()}
+        return type(node)(_replace(item, above, seen) for item in node)
     return node
 
 
-def _refusal(path: pathlib.Path, error: Exception) -> ValueError:
+def _refusal(path: pathlib.Path, error: Exception) -> UnsafePickle:
     reason = str(error) or type(error).__name__
-    return ValueError(
+    return UnsafePickle(
         f"{path} was not read, and nothing in it was run: {reason}. A pickle of "
         "weights may hold dicts, lists and arrays of numbers only."
     )

@@ -226,8 +226,8 @@ def translate(arrays: Arrays, naming: Naming) -> tuple[Arrays, list[str]]:
             continue
         original = _original(name, naming)
         if original is not None:
-            if not np.array_equal(array, arrays.get(original, np.empty(0))):
-                problems.append(f"{name}: {original}, whose alias it is, differs")
+            if original not in arrays or not np.array_equal(array, arrays[original]):
+                problems.append(f"{name}: {original}, which it repeats, is another")
             continue
         hits = naming.hits(name)
         if len(hits) != 1:
