@@ -1,6 +1,8 @@
 """The one convolution: 2D and 3D, over the last axes of an array."""
 
+import functools
 import itertools
+import operator
 from collections.abc import Callable
 from typing import Literal
 
@@ -210,17 +212,15 @@ def _convolve_depthwise(
     extents = kernel.shape[:-2]
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
     last = [size - extent for size, extent in zip(x.shape[1:-1], extents, strict=True)]
-    total = None
+    parts = []
     for tap in itertools.product(*map(range, extents)):
         window = tuple(
             slice(start, start + end + 1, stride)
             for start, end, stride in zip(tap, last, strides, strict=True)
         )
-        part = x[(slice(None), *window)] * kernel[tap].reshape(
-            (1,) * (x.ndim - 1) + (-1,)
-        )
-        total = part if total is None else total + part
-    return total
+        weights = kernel[tap].reshape((1,) * (x.ndim - 1) + (-1,))
+        parts.append(x[(slice(None), *window)] * weights)
+    return functools.reduce(operator.add, parts)
 
 
 def _convolve_pointwise(x: Array, kernel: Array, strides: tuple[int, ...]) -> Array:

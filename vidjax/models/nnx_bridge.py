@@ -1,7 +1,7 @@
 """Models of vidjax as modules of Flax NNX."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ def to_nnx(model: nn.Module, variables: Mapping[str, Any], sample: Any) -> nnx.M
         if path not in state:
             collection = _COLLECTIONS[type(place)]
             state[path] = place.replace(jnp.asarray(arrays[(collection, *path)]))
-    return nnx.merge(structure, nnx.from_flat_state(state))
+    return cast(nnx.Module, nnx.merge(structure, nnx.from_flat_state(state)))
 
 
 def _check_fit(arrays: Mapping[tuple[str, ...], Any], want: Any) -> None:
