@@ -27,41 +27,61 @@ def _max_over_squares(x):
     ).max(axis=0)
 
 
-def _by_hand(variables, x, scale, pool):
+def _weights_by_hand(phi, theta, affinity, scale):
+    products = phi @ theta * scale
+    if affinity == "dot_product":
+        return products / len(phi)
+    return np.exp(products) / np.exp(products).sum()
+
+
+def _by_hand(variables, x, affinity, scale, pool):
     """One position after another, in float64."""
     params = jax.tree.map(lambda a: np.asarray(a, np.float64), variables["params"])
     stats = jax.tree.map(np.asarray, variables["batch_stats"]["bn"])
 
     def conv(x, name):
-        return x @ params[name]["kernel"][0, 0, 0] + params[name]["bias"]
+        layer = params[name]
+        return x @ layer["kernel"][0, 0, 0] + layer.get("bias", 0)
+
+    def thinned(x, name):
+        if pool == "before":
+            return conv(_max_over_squares(x), name).reshape(-1, 5)
+        return _max_over_squares(conv(x, name)).reshape(-1, 5)
 
     x = np.asarray(x, np.float64)
     y = np.empty_like(x)
     for clip in range(len(x)):
         one = x[clip : clip + 1]
-        if pool == "before":
-            phi, g = (conv(_max_over_squares(one), name) for name in ("phi", "g"))
-        else:
-            phi, g = (_max_over_squares(conv(one, name)) for name in ("phi", "g"))
-        phi, g = phi.reshape(-1, 5), g.reshape(-1, 5)
-        theta = conv(one, "theta")[0]
+        theta, phi = one[0], _max_over_squares(one).reshape(-1, 8)
+        if affinity != "gaussian":
+            theta, phi = conv(theta, "theta"), thinned(one, "phi")
+        g = thinned(one, "g")
         for where in np.ndindex(theta.shape[:3]):
-            weights = np.exp(phi @ theta[where] * scale)
-            y[clip][where] = conv(weights @ g / weights.sum(), "out")
+            weights = _weights_by_hand(phi, theta[where], affinity, scale)
+            y[clip][where] = conv(weights @ g, "out")
     gain = params["bn"]["scale"] / np.sqrt(stats["var"] + 1e-5)
     return x + (y - stats["mean"]) * gain + params["bn"]["bias"]
 
 
+@pytest.mark.parametrize("out_bias", [True, False])
 @pytest.mark.parametrize(
-    ("scaled", "pool", "scale"),
-    [(True, "before", 5**-0.5), (False, "after", 1.0)],
-    ids=["slowfast", "mit"],
+    ("affinity", "scaled", "pool", "scale"),
+    [
+        ("embedded_gaussian", True, "before", 5**-0.5),
+        ("embedded_gaussian", False, "after", 1.0),
+        ("dot_product", True, "before", 1.0),
+        ("gaussian", True, "after", 1.0),
+    ],
 )
-def test_each_position_gathers_from_all_positions_of_its_clip(scaled, pool, scale):
-    block = NonLocal(5, train=False, scaled=scaled, pool=pool)
+def test_each_position_gathers_from_all_positions_of_its_clip(
+    affinity, scaled, pool, scale, out_bias
+):
+    block = NonLocal(5, False, affinity, scaled, pool, out_bias)
     variables = _noisy(block.init(jax.random.key(0), X))
-    got = block.apply(variables, X)
-    np.testing.assert_allclose(got, _by_hand(variables, X, scale, pool), rtol=1e-4)
+    assert ("bias" in variables["params"]["out"]) == out_bias
+    got = np.asarray(block.apply(variables, X))
+    want = _by_hand(variables, X, affinity, scale, pool)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_at_the_start_it_is_the_identity_unless_told_otherwise():
