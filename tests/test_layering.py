@@ -27,7 +27,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "convert": (
         {"models", "typing"},
         {"jax", "flax", "numpy", "jaxtyping"},
-        {"safetensors", "h5py", "torch", "tensorflow", "orbax"},
+        {"safetensors", "h5py", "huggingface_hub", "tensorflow", "orbax"},
     ),
     "data": (
         {"config", "typing"},
@@ -41,7 +41,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"tensorboardX"},
     ),
     "analysis": (
-        {"models", "ops", "typing"},
+        {"models", "layers", "ops", "typing"},
         {"jax", "flax", "numpy", "jaxtyping"},
         {"matplotlib"},
     ),

@@ -221,6 +221,39 @@ def predictions_figure(
     return figure
 
 
+def costs_figure(
+    names: Sequence[str], panels: Mapping[str, Sequence[float]], *, title: str
+) -> "Figure":
+    """Draws bars side by side: a row for each layer, a panel for each kind of cost.
+
+    Args:
+        names: Names of the layers, from the first to the last.
+        panels: For each kind of cost, by its title, one value a layer.
+        title: Title of the picture.
+
+    Returns:
+        A matplotlib figure.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+    """
+    figure, panes = _figure(_WIDTH, 1.1 + 0.2 * len(names), panes=len(panels))
+    figure.suptitle(title, x=0.01, ha="left", color=_INK, weight="bold", fontsize=11)
+    places = np.arange(len(names))[::-1]
+    for axes, (kind, values), colour in zip(
+        panes, panels.items(), _cycle(), strict=False
+    ):
+        axes.barh(places, values, color=colour, height=0.68)
+        axes.set_title(kind, loc="left", color=_INK, fontsize=9)
+        axes.set_yticks(places, names if axes is panes[0] else [], fontsize=7)
+        axes.set_ylim(-0.8, len(names) - 0.2)
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", labelsize=7)
+        axes.grid(axis="x", color=_PALE, linewidth=0.6)
+        axes.set_axisbelow(True)
+    return figure
+
+
 def save_figure(figure: "Figure", path: pathlib.Path) -> None:
     """Writes a figure; an unfinished write never stands under the final name.
 

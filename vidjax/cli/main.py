@@ -13,8 +13,10 @@ COMMANDS = {
     "train": "train a model by a config; resumes where it stopped",
     "evaluate": "test a trained model: top-1, top-5, mean class accuracy",
     "predict": "label videos",
+    "convert": "turn published weights into vidjax's",
     "inflate": "turn image weights into video weights",
     "models": "list the models",
+    "cost": "what a model costs, layer by layer",
     "configs": "list the configs that ship with vidjax",
 }
 
