@@ -29,6 +29,9 @@ from vidjax.models.slow import SLOW
 from vidjax.ops.check import check_clip
 from vidjax.typing import Clip, Endpoints, Logits, Views
 
+ClipPair = tuple[Float[Array, "b t_slow h w c"], Clip]
+"""Clips of the slow pathway [B, T / alpha, H, W, C] and of the fast one."""
+
 _WIDEN = 2  # Lateral channels per fast channel: SLOWFAST.FUSION_CONV_CHANNEL_RATIO.
 
 FAST = Layout(((3,), (3,), (3,), (3,)), stem_kernel=(5, 7, 7), width=8)
@@ -170,7 +173,7 @@ class SlowFast(nn.Module):
 
     @nn.compact
     def __call__(
-        self, clip: Clip | tuple[Clip, Clip], *, train: bool = False
+        self, clip: Clip | ClipPair, *, train: bool = False
     ) -> tuple[Logits, Endpoints]:
         """Classifies clips.
 
@@ -194,8 +197,7 @@ class SlowFast(nn.Module):
                 not fit.
             TypeError: If it is not of floating point.
         """
-        slow_clip, fast_clip = self._pathways(clip)
-        slow, slow_maps, fast, fast_maps = self._trunks(slow_clip, fast_clip, train)
+        slow, slow_maps, fast, fast_maps = self._trunks(self._pathways(clip), train)
         steps = [average_windows(maps, self.pool_size) for maps in (slow, fast)]
         if self.layout.first == "fast":
             steps.reverse()
@@ -210,7 +212,7 @@ class SlowFast(nn.Module):
             **scores,
         }
 
-    def _pathways(self, clip: Clip | tuple[Clip, Clip]) -> tuple[Clip, Clip]:
+    def _pathways(self, clip: Clip | ClipPair) -> ClipPair:
         """Checks clips, and picks the slow pathway's frames where none are given."""
         if not isinstance(clip, tuple | list):
             check_clip(clip, min_frames=self.layout.alpha)
@@ -230,9 +232,10 @@ class SlowFast(nn.Module):
         return slow, fast
 
     def _trunks(
-        self, slow_clip: Clip, fast_clip: Clip, train: bool
+        self, clips: ClipPair, train: bool
     ) -> tuple[Array, Endpoints, Array, Endpoints]:
         """Runs the fast pathway, then the slow one, which sees the other's maps."""
+        slow_clip, fast_clip = clips
         rest = (self.drop_path_rate, self.time_padding, self.dtype, self.remat)
         fast_trunk = resnet3d.ResNet3DTrunk(self.layout.fast, *rest, name="fast")
         slow_trunk = resnet3d.ResNet3DTrunk(self.layout.slow, *rest, name="slow")
