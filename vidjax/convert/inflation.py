@@ -38,8 +38,7 @@ _RENAMES = (
 # What only video networks have. None of it changes what a still clip gives: the fast
 # pathway is seen through weights that begin at zero, and so do non-local blocks.
 _ONLY_VIDEO = re.compile(r"\w+/(fast/|fuse_\w+/|.*_non_local/).*")
-# A convolution of each channel by itself cannot be had from one of all channels.
-_SPATIAL = re.compile(r"\w+/(.*)/(conv2|bn2)/\w+")
+_SPATIAL = re.compile(r"\w+/(.*?)/(conv2|bn2)/.+")
 _STEM = re.compile(r"params/((backbone|slow)/conv1|Conv3d_1a_\w+)(/conv)?/kernel")
 
 
@@ -125,9 +124,10 @@ def explain_inflation(
     classifier take from the fast pathway begins at zero.
 
     Fresh, as no 2D network has them, are the fast pathway, what leads from it to the
-    slow one, non-local blocks (which begin as the identity), and the depthwise
-    convolutions of channel-separated networks if the 2D network's are not depthwise:
-    only in this last case a still clip gives other logits than its image.
+    slow one, non-local blocks (which begin as the identity), and, with the norm after
+    them, 3x3 convolutions of bottlenecks that are depthwise or factorised in the video
+    network only (CSN, R(2+1)D): in this last case a still clip gives other logits than
+    its image.
 
     Args:
         variables_2d: As in `inflate`.
@@ -148,7 +148,9 @@ def explain_inflation(
     want = abstract_variables(model_3d, clip_shape)
     source = {_place(path, want): a for path, a in flatten(variables_2d).items()}
     fresh = {path for path in want if _ONLY_VIDEO.fullmatch(path)}
-    fresh |= _depthwise(source, want)
+    separated = _separated(source, want)
+    fresh |= separated & want.keys()
+    source = {path: a for path, a in source.items() if path not in separated}
     if head == "reset" or (head == "match" and not _same_classes(source, want)):
         fresh |= {path for path in want if path.startswith(HEAD)}
         source = {p: a for p, a in source.items() if not p.startswith(HEAD)}
@@ -254,16 +256,21 @@ def _place(path: str, want: Places) -> str:
     return next((name for name in names if name in want), path)
 
 
-def _depthwise(source: Arrays, want: Places) -> set[str]:
-    """Returns the paths of depthwise convolutions, and their norms, to start afresh."""
-    blocks = {
-        path.removesuffix("/conv2/kernel").removeprefix("params/")
-        for path, place in want.items()
-        if path.endswith("/conv2/kernel")
-        and path in source
-        and place.shape[-2] == 1 < source[path].shape[-2]
-    }
-    matches = {path: _SPATIAL.fullmatch(path) for path in want}
+def _separated(source: Arrays, want: Places) -> set[str]:
+    """Returns the paths of 3x3 convolutions, and norms, that are of another make.
+
+    Those of bottlenecks which are depthwise, or come in two, in the video network only.
+    """
+    blocks = set()
+    for path, kernel in source.items():
+        match = _SPATIAL.fullmatch(path)
+        if match is None or not path.endswith("/conv2/kernel"):
+            continue
+        bottleneck = f"params/{match[1]}/conv3/kernel" in want
+        place = want.get(path)
+        if bottleneck and (place is None or place.shape[-2] == 1 < kernel.shape[-2]):
+            blocks.add(match[1])
+    matches = {path: _SPATIAL.fullmatch(path) for path in {*source, *want}}
     return {path for path, match in matches.items() if match and match[1] in blocks}
 
 
