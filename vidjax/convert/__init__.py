@@ -1,4 +1,4 @@
-"""Foreign weights in: readers, rules, inflation.
+"""Foreign weights in and out: readers, rules, inflation, the Hub.
 
 The public names are imported when they are first used.
 """
@@ -7,19 +7,37 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vidjax.convert.foreign import from_arrays
+    from vidjax.convert.export import to_arrays, writable_namings
+    from vidjax.convert.foreign import from_arrays, namings
+    from vidjax.convert.hub import from_pretrained, push
     from vidjax.convert.inflation import inflate
     from vidjax.convert.load import load_variables, save_variables
     from vidjax.convert.readers import read_arrays
 
-__all__ = ["from_arrays", "inflate", "load_variables", "read_arrays", "save_variables"]
+__all__ = [
+    "from_arrays",
+    "from_pretrained",
+    "inflate",
+    "load_variables",
+    "namings",
+    "push",
+    "read_arrays",
+    "save_variables",
+    "to_arrays",
+    "writable_namings",
+]
 
 _HOMES = {
     "from_arrays": "foreign",
+    "from_pretrained": "hub",
     "inflate": "inflation",
     "load_variables": "load",
+    "namings": "foreign",
+    "push": "hub",
     "read_arrays": "readers",
     "save_variables": "load",
+    "to_arrays": "export",
+    "writable_namings": "export",
 }
 
 

@@ -219,8 +219,9 @@ def find_naming(name: str, arrays: Arrays, naming: str | None = None) -> Naming:
         ValueError: If the model or the naming is unknown; the message says which models
             have the naming, if others do.
     """
+    tables = find_namings(name, naming)
     try:
-        return recognise(arrays, find_namings(name, naming))
+        return recognise(arrays, tables)
     except ValueError as error:
         raise ValueError(f"{error}{_elsewhere(arrays)}") from error
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from vidjax.convert.card import check_model
 from vidjax.convert.foreign import from_arrays
 from vidjax.convert.readers import read_arrays
 from vidjax.convert.variables import Head, Variables, check_head, flatten
@@ -24,6 +25,8 @@ def load_variables(
     num_classes: int | None = None,
     head: Head = "keep",
     clip_shape: tuple[int, int, int, int] | None = None,
+    naming: str | None = None,
+    entry: str | None = None,
 ) -> Variables:
     """Loads weights for a registered model.
 
@@ -34,13 +37,16 @@ def load_variables(
         num_classes: As in `from_arrays`.
         head: As in `from_arrays`.
         clip_shape: As in `from_arrays`.
+        naming: As in `from_arrays`.
+        entry: As in `read_arrays`.
 
     Returns:
         {"params": ..., "batch_stats": ...}: nested dicts of float32 NumPy arrays.
 
     Raises:
         ValueError: If there is no such model, tag or file (the message says what gets
-            it), the file is not the published one, or the weights do not fit.
+            it), the file is not the published one, it says that it is for another
+            model, or the weights do not fit.
     """
     check_head(head)
     tags = {weights.tag: weights for weights in model_card(name).weights}
@@ -49,13 +55,15 @@ def load_variables(
         path = _published_file(name, tags[str(tag_or_path)])
     elif not path.exists() and not path.with_name(f"{path.name}.index").exists():
         raise ValueError(_no_such_weights(name, str(tag_or_path), tags))
+    check_model(path, name)
     try:
         return from_arrays(
             name,
-            read_arrays(path),
+            read_arrays(path, entry=entry),
             num_classes=num_classes,
             head=head,
             clip_shape=clip_shape,
+            naming=naming,
         )
     except ValueError as error:
         if str(path) in str(error):
@@ -83,7 +91,7 @@ def save_variables(
     path = pathlib.Path(path).expanduser()
     if path.suffix != ".safetensors":
         raise ValueError(f"Expected a path that ends in .safetensors, got {path}.")
-    flat = {k: np.ascontiguousarray(a) for k, a in flatten(variables).items()}
+    flat = {k: np.asarray(a, order="C") for k, a in flatten(variables).items()}
     partial = path.with_name(f"{path.name}.partial")
     safetensors.numpy.save_file(flat, partial, dict(metadata or {}))
     partial.replace(path)  # A reader never sees half a file.
