@@ -2,6 +2,7 @@
 
 import functools
 import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,27 @@ import pytest
 
 from vidjax import models
 
-ALL = pytest.mark.parametrize("name", models.list_models())
-TINY = pytest.mark.parametrize("name", models.list_models("*tiny"))
+
+def _each(names):
+    """Names whose tests run in one process each, which traces a network once."""
+    return pytest.mark.parametrize(
+        "name", [pytest.param(n, marks=pytest.mark.xdist_group(n)) for n in names]
+    )
+
+
+def _smallest_of_each_family():
+    cards = [models.model_card(name) for name in models.list_models()]
+    cards = [card for card in cards if not card.name.endswith("tiny")]
+    families = {card.family for card in cards}
+    return sorted(
+        min((c for c in cards if c.family == family), key=lambda card: card.params).name
+        for family in families
+    )
+
+
+ALL = _each(models.list_models())
+TINY = _each(models.list_models("*tiny"))
+FAMILIES = _each(_smallest_of_each_family())
 
 
 @functools.cache
@@ -224,3 +244,24 @@ def test_training_with_dropout_needs_a_key_and_mutable_statistics(name):
     rngs = {"dropout": jax.random.key(0)}
     with pytest.raises(Exception, match="batch_stats"):
         jax.eval_shape(functools.partial(train, rngs=rngs), variables, clip)
+
+
+@FAMILIES
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("change", ["longer and larger", "shorter and smaller"])
+def test_other_frame_counts_and_sizes_work_or_the_error_says_why_not(name, change):
+    model, variables, _ = _abstract(name)
+    frames, size, _, channels = models.model_card(name).clip.shape
+    if change == "longer and larger":
+        frames, size = (frames if frames == 1 else 2 * frames), size + 32
+    else:
+        frames, size = max(frames // 2, 1), size // 2
+    clip = jax.ShapeDtypeStruct((1, frames, size, size, channels), jnp.float32)
+    try:
+        logits, _ = jax.eval_shape(model.apply, variables, clip)
+        outcome = f"logits {logits.shape}"
+    except ValueError as error:
+        outcome = str(error)
+    expected = rf"logits \(1, {model.num_classes}\)"
+    reason = r"[Ee]xpected .*got .*\[B, T, H, W, C\]"
+    assert re.search(f"{expected}|{reason}", outcome)

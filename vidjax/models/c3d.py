@@ -10,11 +10,13 @@ follows both large linear layers.
 """
 
 import functools
+import math
 from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
+from jaxtyping import Array
 
 from vidjax.layers.conv import ConvBlock
 from vidjax.layers.head import Classifier
@@ -94,7 +96,8 @@ class C3D(nn.Module):
             "features" (the last map), "pooled" [B, D] and the linear layers.
 
         Raises:
-            ValueError: If the clip does not have five axes, or is too small to pool.
+            ValueError: If the clip does not have five axes, is too small to pool, or is
+                not what the linear layers were made for.
             TypeError: If it is not of floating point.
         """
         min_frames, min_size = _smallest(self.stages)
@@ -117,6 +120,7 @@ class C3D(nn.Module):
             endpoints[name] = x
         endpoints["features"] = x
 
+        self._check_map(x, clip)
         x = x.reshape(x.shape[0], -1) if self.hidden else jnp.mean(x, axis=(1, 2, 3))
         for i, width in enumerate(self.hidden):
             if i > 0:
@@ -126,6 +130,16 @@ class C3D(nn.Module):
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
         logits, scores = head(x[:, None], train=train)
         return logits, {**endpoints, **scores}
+
+    def _check_map(self, x: Array, clip: Clip) -> None:
+        linear = self.variables.get("params", {}).get("fc6")
+        want, got = linear and linear["kernel"].shape[0], math.prod(x.shape[1:])
+        if want is not None and got != want:
+            raise ValueError(
+                f"Expected a clip whose last map has {want} values, for which fc6 was "
+                f"made, got {got} from one of shape {clip.shape}, read as "
+                "[B, T, H, W, C]: linear layers fix the number of frames and the size."
+            )
 
 
 def _smallest(stages: tuple[tuple, ...]) -> tuple[int, int]:

@@ -64,6 +64,7 @@ class EarlyFusion(nn.Module):
             TypeError: If it is not of floating point.
         """
         check_clip(clip)
+        self._check_stack(clip)
         stacked = einops.rearrange(clip, "b t h w c -> b 1 h w (t c)")
         trunk = resnet.ResNetTrunk(
             self.layout,
@@ -76,6 +77,17 @@ class EarlyFusion(nn.Module):
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
         logits, scores = head(resnet.average_space(features), train=train)
         return logits, {**endpoints, "features": features, **scores}
+
+    def _check_stack(self, clip: Clip) -> None:
+        backbone = self.variables.get("params", {}).get("backbone")
+        want = backbone["conv1"]["kernel"].shape[-2] if backbone else None
+        frames, channels = clip.shape[1], clip.shape[-1]
+        if want is not None and frames * channels != want:
+            raise ValueError(
+                f"Expected {want} channels in all frames together, for which the first "
+                f"kernel was made, got {frames} frames of {channels} channels in a "
+                f"clip of shape {clip.shape}, read as [B, T, H, W, C]."
+            )
 
 
 _CARD = {
