@@ -119,7 +119,12 @@ def matrix_from_pointwise(array: np.ndarray) -> np.ndarray:
 
     Returns:
         [I, O].
+
+    Raises:
+        ValueError: If the array has another shape.
     """
+    if array.shape[2:] != (1, 1, 1):
+        raise ValueError("it should be [O, I, 1, 1, 1]")
     return array.reshape(array.shape[:2]).T
 
 
