@@ -59,8 +59,9 @@ class EfficientNet3D(nn.Module):
         dropout_rate: Probability of dropping a unit before the last layer.
         drop_path_rate: Probability of dropping the residual branch of the last block;
             it grows linearly from 0 at the first.
-        time_padding: What stands beyond the first and the last frame: "zeros", or
-            "edge", the same frame again, with which a still clip stays still.
+        time_padding: What stands beyond the first and the last frame: zeros, or the
+            frame at the "edge" again, with which a still clip stays still and inflated
+            weights are exact (ours, as there are no published weights to agree with).
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -69,7 +70,7 @@ class EfficientNet3D(nn.Module):
     layout: Layout = dataclasses.replace(LITE0, extent=3)
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
-    time_padding: TimePadding = "zeros"
+    time_padding: TimePadding = "edge"
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 

@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 from vidjax.convert import load_variables, save_variables
+from vidjax.convert.card import make_metadata
 from vidjax.convert.inflation import Inflation, explain_inflation
 from vidjax.models.registry import create_model, model_card
 from vidjax.typing import Head, Temporal
@@ -86,11 +87,10 @@ def inflate_file(
         _load(source, weights), model, clip_shape, temporal, head=head
     )
     path = pathlib.Path(out).expanduser()
-    save_variables(
-        path,
-        found.variables,
-        {"model": target, "inflated_from": source, "temporal": temporal},
+    metadata = make_metadata(
+        target, found.variables, inflated_from=source, temporal=temporal
     )
+    save_variables(path, found.variables, metadata)
     return InflatedFile(path, found, clip_shape, model.num_classes)
 
 
