@@ -25,11 +25,18 @@ def program_of():
 
 @pytest.fixture(scope="session")
 def traced():
-    """The forward pass of a registered model; each is traced once."""
+    """The forward pass of a registered model; each is traced once.
+
+    Without jaxtyping, which triples the time; `models/test_all.py` has it on.
+    """
 
     @functools.lru_cache(maxsize=8)
     def make(name, clip_shape, **arguments):
-        return trace(create_model(name, **arguments), clip_shape)
+        jaxtyping.config.update("jaxtyping_disable", True)
+        try:
+            return trace(create_model(name, **arguments), clip_shape)
+        finally:
+            jaxtyping.config.update("jaxtyping_disable", False)
 
     return make
 

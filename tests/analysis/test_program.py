@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from flax import linen as nn
 
-from vidjax.analysis.program import layer_finder, multiply_adds
+from vidjax.analysis.program import depending_on, layer_finder, multiply_adds
 
 
 @pytest.fixture
@@ -74,6 +74,16 @@ def test_what_no_result_needs_does_not_count(macs_of):
         return jnp.where(True, x @ kernel, x), [unused][1:]
 
     assert macs_of(half, (2, 4), (4, 4)) == 2 * 4 * 4
+
+
+def test_what_depends_on_other_inputs_alone_is_left_out(program_of):
+    def apply(x, kernel):
+        return x @ (kernel @ kernel)
+
+    program = program_of(apply, (2, 4), (4, 4))
+    assert sum(map(multiply_adds, program.operations)) == 4 * 4 * 4 + 2 * 4 * 4
+    varying = depending_on(program, program.inputs[:1])
+    assert sum(map(multiply_adds, varying.operations)) == 2 * 4 * 4
 
 
 def test_the_costliest_branch_counts(macs_of):

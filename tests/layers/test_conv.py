@@ -7,7 +7,7 @@ import pytest
 
 from vidjax.layers.conv import Conv, ConvBlock
 from vidjax.layers.norm import BatchNorm
-from vidjax.layers.platform import compile_for
+from vidjax.ops.platform import compile_for
 
 
 def _slow_conv(x, kernel, strides, pads):
@@ -137,3 +137,98 @@ def test_a_block_with_norm_has_no_bias_of_its_own():
     assert set(variables["params"]["bn"]) == {"scale", "bias"}
     np.testing.assert_allclose(jnp.mean(y, (0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(jnp.var(y, (0, 1, 2)), 1, rtol=1e-3)
+
+
+@pytest.mark.parametrize("platform", ["cpu", "tpu"])
+@pytest.mark.parametrize(
+    ("size", "kernel", "strides", "padding", "channels", "features", "groups"),
+    [
+        ((7, 6), (3, 3), 1, "SAME", 6, 6, 6),
+        ((8, 6), (3, 3), 2, "SAME", 6, 6, 6),
+        ((8, 6), (3, 3), 2, "torch", 6, 6, 6),
+        ((8, 7), (5, 5), 2, ((0, 1), (2, 2)), 6, 6, 6),
+        ((5, 6, 7), (3, 3, 3), (1, 2, 2), "torch", 4, 4, 4),
+        ((5, 6, 7), (3, 5, 5), (2, 2, 1), "SAME", 4, 4, 4),
+        ((5, 6, 7), (5, 1, 1), 1, "torch", 4, 4, 4),
+        ((6, 6), (3, 3), 1, "VALID", 4, 8, 4),  # Two features of each channel.
+        ((6, 6), (3, 3), 2, "torch", 6, 4, 2),  # Groups of several channels.
+        ((6, 6), (1, 1), 2, "torch", 6, 4, 2),
+    ],
+)
+def test_groups_see_only_their_own_channels(
+    platform, size, kernel, strides, padding, channels, features, groups
+):
+    """Each group is a convolution by itself, with its part of the kernel."""
+    conv = Conv(features, kernel, strides, padding, groups=groups)
+    x = np.random.default_rng(0).standard_normal((2, *size, channels), np.float32)
+    steps = (strides,) * len(kernel) if isinstance(strides, int) else strides
+    pads = _pads(size, kernel, steps, padding)
+
+    with compile_for(platform):
+        y, variables = conv.init_with_output(jax.random.key(0), jnp.asarray(x))
+
+    weights = np.asarray(variables["params"]["kernel"])
+    assert weights.shape == (*kernel, channels // groups, features)
+    want = [
+        _slow_conv(part, own, steps, pads)
+        for part, own in zip(
+            np.split(x, groups, -1), np.split(weights, groups, -1), strict=True
+        )
+    ]
+    np.testing.assert_allclose(y, np.concatenate(want, -1), rtol=1e-4, atol=1e-4)
+
+
+def _pads(size, kernel, strides, padding):
+    if padding == "torch":
+        return [(k // 2, k // 2) for k in kernel]
+    if not isinstance(padding, str):
+        return padding
+    return jax.lax.padtype_to_pads(size, kernel, strides, padding)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides", "padding"),
+    [((3, 3), 2, "SAME"), ((3, 3, 3), (1, 2, 2), "torch"), ((5, 1, 1), 1, "SAME")],
+)
+def test_both_forms_of_a_depthwise_convolution_have_the_same_gradients(
+    kernel, strides, padding
+):
+    conv = Conv(4, kernel, strides, padding, groups=4)
+    x = jax.random.normal(jax.random.key(0), (2, 6, 7, 6, 4))
+    variables = conv.init(jax.random.key(1), x)
+
+    def results(platform):
+        with compile_for(platform):
+            y, pull = jax.vjp(conv.apply, variables, x)
+            text = str(jax.make_jaxpr(conv.apply)(variables, x))
+        return text, [y, *jax.tree.leaves(pull(jnp.cos(y)))]
+
+    (on_cpu, cpu), (on_tpu, tpu) = results("cpu"), results("tpu")
+    assert "conv_general_dilated" not in on_cpu
+    assert "feature_group_count=4" in on_tpu
+    for a, b in zip(cpu, tpu, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("features", "groups"), [(4, 3), (6, 4)])
+def test_groups_that_do_not_divide_the_channels_are_refused(features, groups):
+    conv = Conv(features, (3, 3), groups=groups)
+    with pytest.raises(ValueError, match=f"{groups} groups do not divide the 4 input"):
+        conv.init(jax.random.key(0), jnp.ones((1, 4, 4, 4)))
+
+
+def test_a_depthwise_kernel_for_other_channels_is_refused():
+    conv = Conv(4, (3, 3), groups=4)
+    variables = conv.init(jax.random.key(0), jnp.ones((1, 4, 4, 4)))
+    with pytest.raises(ValueError, match="Expected 4 channels.*got 8"):
+        conv.apply(variables, jnp.ones((1, 4, 4, 8)))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_the_frames_at_the_edges_can_be_repeated(groups):
+    conv = Conv(4, (5, 3, 3), 1, "SAME", groups=groups, time_padding="edge")
+    x = jax.random.normal(jax.random.key(0), (1, 3, 5, 5, 4))
+    y, variables = conv.init_with_output(jax.random.key(1), x)
+    longer = jnp.concatenate([x[:, :1], x[:, :1], x, x[:, -1:], x[:, -1:]], axis=1)
+    inside = Conv(4, (5, 3, 3), 1, ((0, 0), (1, 1), (1, 1)), groups=groups)
+    np.testing.assert_allclose(y, inside.apply(variables, longer), atol=1e-5)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.layers.platform import compile_for
+from vidjax.ops.platform import compile_for
 from vidjax.layers.pool import avg_pool, max_pool
 
 X = -1 - jax.random.uniform(jax.random.key(0), (2, 4, 6, 6, 3))  # Below any padding.

@@ -14,8 +14,8 @@ from flax import traverse_util
 import vidjax.models  # noqa: F401 - fills the registry.
 from vidjax.analysis.conventions import ConventionName, count, marked_norms
 from vidjax.analysis.memory import kept_bytes, live_bytes
-from vidjax.analysis.program import Program, flatten, layer_finder
-from vidjax.layers.platform import compile_for
+from vidjax.analysis.program import Program, depending_on, flatten, layer_finder
+from vidjax.ops.platform import compile_for
 from vidjax.models.registry import create_model, model_card
 
 _MOST_ROWS = 50
@@ -214,7 +214,8 @@ class Traced:
         clip: Shape and dtype of the clips, [B, T, H, W, C].
         variables: Shapes and dtypes of the variables.
         params: Trainable parameters by the path of their layer.
-        forward: The program from variables and clips to logits; clips come last.
+        forward: The program from clips, its last input, to logits, without what is
+            computed from the variables alone.
     """
 
     clip: jax.ShapeDtypeStruct
@@ -245,16 +246,23 @@ def trace(model: nn.Module, clip_shape: tuple[int, ...], *, batch: int = 1) -> T
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}.")
     clip = jax.ShapeDtypeStruct((batch, *clip_shape), jnp.float32)
+    key = jax.eval_shape(lambda: jax.random.key(0))
 
-    def forward(variables: Any, clip: jax.Array) -> jax.Array:
-        return _logits(model.apply(variables, clip))
+    def forward(key: jax.Array, clip: jax.Array) -> tuple[jax.Array, Any]:
+        result, variables = model.init_with_output(key, clip)
+        return _logits(result), variables
 
-    with compile_for("tpu"):
-        variables = jax.eval_shape(model.init, jax.random.key(0), clip)
-        with marked_norms():
-            program = jax.make_jaxpr(forward)(variables, clip)
-    params = _layer_params(variables.get("params", {}))
-    return Traced(clip, variables, params, flatten(program))
+    # Both at once, in half the time; what makes the variables depends on no clip.
+    make = jax.make_jaxpr(forward, return_shape=True)
+    with compile_for("any"), marked_norms():
+        jaxpr, (_, variables) = make(key, clip)
+    program = flatten(jaxpr, results=1)
+    return Traced(
+        clip,
+        variables,
+        _layer_params(variables.get("params", {})),
+        depending_on(program, program.inputs[-1:]),
+    )
 
 
 def trace_training(model: nn.Module, traced: Traced) -> tuple[Program, tuple[Any, ...]]:

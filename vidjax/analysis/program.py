@@ -84,20 +84,40 @@ class Program:
     outputs: tuple[Value, ...]
 
 
-def flatten(program: core.ClosedJaxpr) -> Program:
+def flatten(program: core.ClosedJaxpr, *, results: int | None = None) -> Program:
     """Flattens a program, and leaves out what its results do not need.
 
     Args:
         program: The program, of `jax.make_jaxpr`.
+        results: How many of its results are wanted, from the first; None takes all.
 
     Returns:
         The same without calls, loops and branches.
     """
     inputs = _fresh(program.jaxpr.invars)
     writer = _Writer()
-    outputs = writer.write(program.jaxpr, inputs, _Place("", 1, True))
+    outputs = writer.write(program.jaxpr, inputs, _Place("", 1, True))[:results]
     operations = tuple(_needed(writer.operations, outputs))
     return Program(tuple(inputs), operations, tuple(outputs))
+
+
+def depending_on(program: Program, inputs: Iterable[Value]) -> Program:
+    """Leaves out what does not depend on some of a program's inputs.
+
+    Args:
+        program: Any program.
+        inputs: Those that vary; the others are fixed, as parameters are.
+
+    Returns:
+        The program that runs for every change of those inputs.
+    """
+    varying = set(inputs)
+    operations = []
+    for operation in program.operations:
+        if not varying.isdisjoint(operation.reads):
+            varying.update(operation.writes)
+            operations.append(operation)
+    return dataclasses.replace(program, operations=tuple(operations))
 
 
 def multiply_adds(operation: Operation) -> int:

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vidjax.layers.platform import target_platform
+from vidjax.ops.platform import target_platform
 
 Padding = Literal["SAME", "VALID", "torch"] | tuple[tuple[int, int], ...]
 """How borders are padded with zeros: "SAME" as TensorFlow does (the output has

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vidjax.layers.platform import target_platform
+from vidjax.ops.platform import target_platform
 
 Pads = tuple[tuple[int, int], ...]
 

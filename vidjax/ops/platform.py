@@ -1,4 +1,4 @@
-"""For which platform layers choose their forms."""
+"""For which platform operations choose their forms."""
 
 import contextlib
 import contextvars
@@ -15,7 +15,8 @@ def target_platform() -> str:
     """Returns the platform that programs are traced for: "cpu", "gpu" or "tpu".
 
     Returns:
-        That of `compile_for`, or of the default device.
+        That of `compile_for`, or of the default device; "any" asks for the plain form
+        of everything.
 
     Example:
         >>> with compile_for("tpu"):
@@ -27,12 +28,13 @@ def target_platform() -> str:
 
 @contextlib.contextmanager
 def compile_for(platform: str) -> Iterator[None]:
-    """Makes layers take the forms of a platform, whichever the default device is.
+    """Makes operations take the forms of a platform, whichever the default device is.
 
     It acts while a function is traced: a program that was jitted before keeps its form.
 
     Args:
-        platform: "cpu", "gpu" or "tpu".
+        platform: "cpu", "gpu", "tpu", or "any" for the plain form of everything, in
+            which multiply-adds are counted.
 
     Yields:
         Nothing.
@@ -44,8 +46,10 @@ def compile_for(platform: str) -> Iterator[None]:
         >>> with compile_for("tpu"):
         ...     shape = jax.eval_shape(lambda: jax.numpy.zeros(3))
     """
-    if platform not in ("cpu", "gpu", "tpu"):
-        raise ValueError(f'platform must be "cpu", "gpu" or "tpu", got {platform!r}.')
+    if platform not in ("cpu", "gpu", "tpu", "any"):
+        raise ValueError(
+            f'platform must be "cpu", "gpu", "tpu" or "any", got {platform!r}.'
+        )
     token = _TARGET.set(platform)
     try:
         yield

@@ -1,7 +1,7 @@
 import jax
 import pytest
 
-from vidjax.layers.platform import compile_for, target_platform
+from vidjax.ops.platform import compile_for, target_platform
 
 
 def test_the_platform_is_that_of_the_default_device_unless_told():
@@ -11,6 +11,8 @@ def test_the_platform_is_that_of_the_default_device_unless_told():
         with compile_for("gpu"):
             assert target_platform() == "gpu"
         assert target_platform() == "tpu"
+    with compile_for("any"):
+        assert target_platform() == "any"
     assert target_platform() == jax.default_backend()
 
 
