@@ -23,13 +23,15 @@ C2D_NOPOOL_R101 = dataclasses.replace(C2D_NOPOOL, blocks=RESNET101)
 C2D_MMACTION2 = dataclasses.replace(C2D, stem_pool_border=0)
 
 _CARD = {
-    "family": "c2d",
     "paper": (
         'Wang et al., "Non-local Neural Networks", CVPR 2018, '
         "https://arxiv.org/abs/1711.07971"
     ),
     "views": zoos.THIRTY_VIEWS,
 }
+# Their weights have the same shapes: as two families, one does not pass for the other.
+_POOLED = {"family": "c2d", "fusion": "slow"}
+_UNPOOLED = {"family": "c2d_nopool", "fusion": "late"}
 _SLOWFAST = {
     "clip": zoos.slowfast_clip(8, 8),
     "reference": "facebookresearch/SlowFast, slowfast/models/video_model_builder.py",
@@ -48,7 +50,7 @@ def _weights(config: str, stamp: str, top1: str) -> dict[str, Any]:
 
 @register(
     **_SLOWFAST,
-    fusion="slow",
+    **_POOLED,
     params=24_327_632,
     gmacs=19.493,
     weights=(zoos.pytorchvideo("C2D_8x8_R50.pyth", "71.46"),),
@@ -60,7 +62,7 @@ def c2d_resnet50(**kwargs: Any) -> ResNet3D:
 
 @register(
     **_SLOWFAST,
-    fusion="late",
+    **_UNPOOLED,
     params=24_327_632,
     gmacs=32.698,
     weights=(zoos.pyslowfast("C2D_NOPOOL_8x8_R50.pkl", "67.2"),),
@@ -72,7 +74,7 @@ def c2d_nopool_resnet50(**kwargs: Any) -> ResNet3D:
 
 @register(
     **_MMACTION2,
-    fusion="slow",
+    **_POOLED,
     params=24_327_632,
     gmacs=19.29,
     **_weights("c2d_r50-in1k-pre_8xb32-8x8x1-100e", "20221027-3ca304fa", "73.89"),
@@ -84,7 +86,7 @@ def c2d_resnet50_mmaction2(**kwargs: Any) -> ResNet3D:
 
 @register(
     **_MMACTION2,
-    fusion="late",
+    **_UNPOOLED,
     params=24_327_632,
     gmacs=32.698,
     **_weights(
@@ -98,7 +100,7 @@ def c2d_nopool_resnet50_mmaction2(**kwargs: Any) -> ResNet3D:
 
 @register(
     **_MMACTION2,
-    fusion="late",
+    **_UNPOOLED,
     params=43_319_760,
     gmacs=62.396,
     **_weights(

@@ -8,14 +8,13 @@ References:
 """
 
 import dataclasses
-import functools
 from typing import Any
 
-from vidjax.layers.non_local import Affinity, NonLocal
+from vidjax.layers.non_local import Affinity
 from vidjax.models import zoos
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
-from vidjax.models.resnet3d import Layout, ResNet3D
+from vidjax.models.resnet3d import Layout, NonLocalKind, ResNet3D
 from vidjax.typing import ClipSpec
 
 I3D = Layout(((3,), (3, 1), (3, 1), (1, 3)), stem_kernel=(5, 7, 7), pool_frames=True)
@@ -31,8 +30,8 @@ def _mmcv_non_local(affinity: Affinity) -> Layout:
     return dataclasses.replace(
         I3D_MMACTION2,
         non_local=((), (0, 2), (0, 2, 4), ()),
-        non_local_block=functools.partial(
-            NonLocal, affinity=affinity, scaled=False, pool="after", out_bias=False
+        non_local_kind=NonLocalKind(
+            affinity, scaled=False, pool="after", out_bias=False
         ),
     )
 
@@ -49,7 +48,7 @@ I3D_TINY = Layout(
     width=16,
     stem_pool=False,
     non_local=((), (0,), ()),
-    non_local_block=functools.partial(NonLocal, zero_init=False),
+    non_local_kind=NonLocalKind(zero_init=False),
 )
 
 _CARD = {

@@ -15,6 +15,7 @@ facebookresearch/SlowFast (slowfast/models/video_model_builder.py), where MMActi
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import Literal
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -24,7 +25,7 @@ from jaxtyping import Array, Float
 from vidjax.layers.conv import Conv, TimePadding
 from vidjax.layers.drop_path import DropPath, drop_path_rates
 from vidjax.layers.head import Classifier
-from vidjax.layers.non_local import NonLocal
+from vidjax.layers.non_local import Affinity, NonLocal
 from vidjax.layers.norm import BatchNorm
 from vidjax.layers.pool import avg_pool, max_pool
 from vidjax.ops.check import check_clip
@@ -37,6 +38,25 @@ RESNET50 = (3, 4, 6, 3)
 RESNET101 = (3, 4, 23, 3)
 
 _EXPANSION = 4  # He et al., "Deep Residual Learning for Image Recognition", Table 1.
+
+
+@dataclasses.dataclass(frozen=True)
+class NonLocalKind:
+    """A kind of non-local block; see `vidjax.layers.non_local.NonLocal`.
+
+    Attributes:
+        affinity: How positions weigh each other.
+        scaled: Whether products are divided by the root of their channels.
+        pool: Whether positions are thinned out before the convolutions or after them.
+        out_bias: Whether the last convolution has a bias.
+        zero_init: Whether the block begins as the identity.
+    """
+
+    affinity: Affinity = "embedded_gaussian"
+    scaled: bool = True
+    pool: Literal["before", "after"] = "before"
+    out_bias: bool = True
+    zero_init: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +77,7 @@ class Layout:
         pool_frames: Whether a max-pool halves time after the first stage.
         non_local: For each stage, the blocks that a non-local block follows; with no
             stages, there is none.
-        non_local_block: Builds one from (features, train); see `NonLocal`.
+        non_local_kind: What these blocks are.
     """
 
     time_kernels: tuple[tuple[int, ...], ...]
@@ -69,7 +89,7 @@ class Layout:
     stem_pool_border: int = 1
     pool_frames: bool = False
     non_local: tuple[tuple[int, ...], ...] = ()
-    non_local_block: Callable[..., NonLocal] = NonLocal
+    non_local_kind: NonLocalKind = NonLocalKind()
 
     def time_kernel(self, stage: int, block: int) -> int:
         """Returns the extent in time of a block's first convolution.
@@ -180,7 +200,10 @@ class ResNet3DTrunk(nn.Module):
         norm = functools.partial(BatchNorm, train, dtype=self.dtype)
         block = nn.remat(Bottleneck3D) if self.remat else Bottleneck3D
         non_local = functools.partial(
-            layout.non_local_block, train=train, dtype=self.dtype
+            nn.remat(NonLocal) if self.remat else NonLocal,
+            train=train,
+            dtype=self.dtype,
+            **dataclasses.asdict(layout.non_local_kind),
         )
         time_stride, pool_stride = layout.stem_time_strides
 

@@ -8,15 +8,13 @@ It looks along time only in its last two stages, and does not pool time.
 """
 
 import dataclasses
-import functools
 from typing import Any
 
-from vidjax.layers.non_local import NonLocal
 from vidjax.models import zoos
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
-from vidjax.models.resnet3d import RESNET101, Layout, ResNet3D
-from vidjax.typing import ClipSpec
+from vidjax.models.resnet3d import RESNET101, Layout, NonLocalKind, ResNet3D
+from vidjax.typing import ClipSpec, Views
 
 SLOW = Layout(((1,), (1,), (3,), (3,)), stem_kernel=(1, 7, 7))
 SLOW_R101 = dataclasses.replace(SLOW, blocks=RESNET101)
@@ -24,7 +22,7 @@ SLOW_R101 = dataclasses.replace(SLOW, blocks=RESNET101)
 SLOW_NONLOCAL = dataclasses.replace(
     SLOW,
     non_local=((), (0, 2), (0, 2, 4), ()),
-    non_local_block=functools.partial(NonLocal, pool="after", out_bias=False),
+    non_local_kind=NonLocalKind(pool="after", out_bias=False),
 )
 # Ours: no block on the first map, as in `vidjax.models.resnet.RESNET_TINY`.
 SLOW_TINY = Layout(
@@ -82,6 +80,21 @@ def slow_4x16_resnet50(**kwargs: Any) -> ResNet3D:
 def slow_8x8_resnet50(**kwargs: Any) -> ResNet3D:
     """Slow on ResNet-50; 8 frames, 8 apart."""
     return ResNet3D(**{"layout": SLOW, **kwargs})
+
+
+@register(
+    clip=zoos.ssv2_clip(8),
+    params=31_991_022,
+    gmacs=41.741,
+    weights=(zoos.pytorchvideo_ssv2("SLOW_8x8_R50.pyth", "60.04"),),
+    **{**_CARD, "views": Views(num_crops=3)},
+)
+def slow_8x8_resnet50_ssv2(**kwargs: Any) -> ResNet3D:
+    """Slow on ResNet-50 for the classes of Something-Something v2; 8 frames.
+
+    The published weights want the channels of a clip in the order blue, green, red.
+    """
+    return ResNet3D(**{"num_classes": 174, "layout": SLOW, **kwargs})
 
 
 @register(

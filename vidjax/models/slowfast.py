@@ -369,18 +369,31 @@ def slowfast_16x8_resnet101(**kwargs: Any) -> SlowFast:
 
 
 @register(
-    # One clip over the whole video: DATA.INV_UNIFORM_SAMPLE of configs/SSv2.
-    clip=zoos.slowfast_clip(64, 1, sampling="segments", fps=None),
+    clip=zoos.ssv2_clip(32),
+    params=34_045_558,
+    gmacs=50.308,
+    weights=(zoos.pytorchvideo_ssv2("SLOWFAST_8x8_R50.pyth", "61.68"),),
+    **{**_CARD, "views": Views(num_crops=3)},
+)
+def slowfast_8x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
+    """SlowFast on ResNet-50 for the classes of Something-Something v2; 8 and 32 frames.
+
+    The published weights want the channels of a clip in the order blue, green, red.
+    """
+    return SlowFast(**{"num_classes": 174, "layout": SLOWFAST_8X8, **kwargs})
+
+
+@register(
+    clip=zoos.ssv2_clip(64),
     params=34_045_558,
     gmacs=100.62,
     weights=(zoos.pyslowfast_ssv2("SLOWFAST_16x8_R50.pkl", "63.0"),),
     **{**_CARD, "views": Views()},
 )
 def slowfast_16x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
-    """SlowFast on ResNet-50 for the 174 classes of Something-Something v2; 16 and 64.
+    """SlowFast on ResNet-50 for the classes of Something-Something v2; 16 and 64.
 
-    The published weights want the channels of a clip in the order blue, green, red
-    (DATA.REVERSE_INPUT_CHANNEL of configs/SSv2/SLOWFAST_16x8_R50.yaml).
+    The published weights want the channels of a clip in the order blue, green, red.
     """
     return SlowFast(**{"num_classes": 174, "layout": SLOWFAST_8X8, **kwargs})
 

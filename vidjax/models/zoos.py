@@ -8,7 +8,13 @@ THIRTY_VIEWS = Views(num_clips=10, num_crops=3)
 """The test protocol of these zoos on Kinetics: TEST.NUM_ENSEMBLE_VIEWS and
 NUM_SPATIAL_CROPS of facebookresearch/SlowFast, 10 clips x 3 crops of MMAction2."""
 
-_PYTORCHVIDEO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo/kinetics"
+_SSV2: dict[str, Any] = {
+    "tag": "ssv2",
+    "dataset": "Something-Something v2",
+    "num_classes": 174,
+    "labels": None,
+}
+_PYTORCHVIDEO = "https://dl.fbaipublicfiles.com/pytorchvideo/model_zoo"
 _PYSLOWFAST = "https://dl.fbaipublicfiles.com/pyslowfast"
 _MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/recognition"
 
@@ -29,6 +35,21 @@ def slowfast_clip(num_frames: int, frame_stride: int, **changes: Any) -> ClipSpe
     return ClipSpec(num_frames, frame_stride, **{**fields, **changes})
 
 
+def ssv2_clip(num_frames: int) -> ClipSpec:
+    """Returns the clip of such models for Something-Something v2.
+
+    Published weights want its channels in the order blue, green, red
+    (DATA.REVERSE_INPUT_CHANNEL of configs/SSv2 in facebookresearch/SlowFast).
+
+    Args:
+        num_frames: Frames T, spread over the whole video (DATA.INV_UNIFORM_SAMPLE).
+
+    Returns:
+        As `slowfast_clip`, but for the frames.
+    """
+    return slowfast_clip(num_frames, 1, sampling="segments", fps=None)
+
+
 def pytorchvideo(file: str, top1: str) -> Weights:
     """Returns weights of PyTorchVideo's zoo, trained on Kinetics-400.
 
@@ -38,8 +59,23 @@ def pytorchvideo(file: str, top1: str) -> Weights:
     """
     return _published(
         "PyTorchVideo",
-        f"{_PYTORCHVIDEO}/{file}",
+        f"{_PYTORCHVIDEO}/kinetics/{file}",
         f"{top1} Kinetics-400 top-1 (PyTorchVideo, docs/source/model_zoo.md)",
+    )
+
+
+def pytorchvideo_ssv2(file: str, top1: str) -> Weights:
+    """Returns weights of PyTorchVideo's zoo, trained on Something-Something v2.
+
+    Args:
+        file: Name of the file in the zoo's folder, such as "SLOW_8x8_R50.pyth".
+        top1: Published accuracy in percent, of three crops of 256 pixels.
+    """
+    return _published(
+        "PyTorchVideo",
+        f"{_PYTORCHVIDEO}/ssv2/{file}",
+        f"{top1} Something-Something v2 top-1 (PyTorchVideo, docs/source/model_zoo.md)",
+        **_SSV2,
     )
 
 
@@ -70,10 +106,7 @@ def pyslowfast_ssv2(file: str, top1: str) -> Weights:
         f"{_PYSLOWFAST}/pyslowfast/model_zoo/multigrid/model_zoo/SSv2/{file}",
         f"{top1} Something-Something v2 top-1 (facebookresearch/SlowFast, "
         "MODEL_ZOO.md)",
-        tag="ssv2",
-        dataset="Something-Something v2",
-        num_classes=174,
-        labels=None,
+        **_SSV2,
     )
 
 
