@@ -52,6 +52,11 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     "c3d": (c3d.MMACTION2,),
     "c2d": (
         resnet3d.PYTORCHVIDEO_POOLED,
+        resnet3d.PYSLOWFAST,
+        resnet3d.CAFFE2,
+        resnet3d.MMACTION2_C2D,
+    ),
+    "c2d_nopool": (
         resnet3d.PYTORCHVIDEO,
         resnet3d.PYSLOWFAST,
         resnet3d.CAFFE2,
@@ -94,7 +99,15 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
 }
 _STEM = "params/backbone/conv1/kernel"
 # Families that also take stacked flow: their clips have the channels of the weights.
-_ANY_CHANNELS = ("tsn", "tsm", "tsm_mobilenet_v2", "c2d", "i3d_resnet", "slow")
+_ANY_CHANNELS = (
+    "tsn",
+    "tsm",
+    "tsm_mobilenet_v2",
+    "c2d",
+    "c2d_nopool",
+    "i3d_resnet",
+    "slow",
+)
 
 
 def from_arrays(
