@@ -1,7 +1,9 @@
 """What every test runs under: eight simulated devices, fast compilation, strict JAX."""
 
+import importlib.metadata
 import os
 import pathlib
+import re
 
 # Before JAX is imported. Level 0 compiles 3D networks three times faster for the same
 # numbers; the cache makes a second run of the suite cheap.
@@ -20,6 +22,7 @@ import numpy as np
 import pytest
 
 from vidjax.data.synthetic import CLASSES, draw_clip
+from vidjax.data.transforms import crop_clip, short_side_size, view_box
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -53,3 +56,29 @@ def video_folder(tmp_path_factory, save_video):
             frames = draw_clip(CLASSES.index(name), num_frames=12, size=48, seed=i)
             save_video(folder / name / f"clip {i}.mp4", frames)
     return folder
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """Twenty labelled photos, uint8 [20, 224, 224, 3], and their ImageNet classes.
+
+    They are foolbox's, whose file names end in the class; the short side becomes 256
+    pixels, and the centre is kept.
+    """
+    import av
+
+    images, labels = [], []
+    for file in sorted(importlib.metadata.files("foolbox") or ()):
+        match = re.fullmatch(r"imagenet_\d+_(\d+)\.jpg", file.name)
+        if not match:
+            continue
+        with av.open(str(file.locate())) as container:
+            frame = next(container.decode(video=0))
+        height, width = short_side_size(frame.height, frame.width, 256)
+        # In two steps: FFmpeg is less exact where it does both at once.
+        frame = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), "rgb24")
+        frame = frame.reformat(width, height, interpolation="BICUBIC")
+        box = view_box(height, width, size=224, crop=0, num_crops=1)
+        images.append(crop_clip(frame.to_ndarray()[None], box)[0])
+        labels.append(int(match.group(1)))
+    return np.stack(images), np.array(labels)

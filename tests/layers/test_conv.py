@@ -220,7 +220,7 @@ def test_groups_that_do_not_divide_the_channels_are_refused(features, groups):
 def test_a_depthwise_kernel_for_other_channels_is_refused():
     conv = Conv(4, (3, 3), groups=4)
     variables = conv.init(jax.random.key(0), jnp.ones((1, 4, 4, 4)))
-    with pytest.raises(ValueError, match="Expected 4 channels.*got 8"):
+    with pytest.raises(ValueError, match=r"Expected 4 channels.*got 8"):
         conv.apply(variables, jnp.ones((1, 4, 4, 8)))
 
 

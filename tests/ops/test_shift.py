@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.ops.shift import temporal_shift
+from vidjax.ops.shift import causal_shift, temporal_shift
 
 
 def test_each_channel_group_moves_its_own_way():
@@ -40,3 +40,28 @@ def test_too_few_channels_shift_nothing():
 def test_a_fraction_outside_its_range_is_refused(fraction):
     with pytest.raises(ValueError, match=r"in \[0, 0.5\]"):
         temporal_shift(jnp.ones((1, 2, 8)), fraction=fraction)
+
+
+def test_first_channels_come_from_the_frame_before():
+    x = (10 * jnp.arange(3)[:, None] + jnp.arange(4)[None, :])[None]  # [1, 3, 4]
+
+    y, last = causal_shift(x, jnp.array([[90, 91]]))
+
+    np.testing.assert_array_equal(y[0, :, :2], [[90, 91], [0, 1], [10, 11]])
+    np.testing.assert_array_equal(y[..., 2:], x[..., 2:])
+    assert last.tolist() == [[20, 21]]
+
+
+def test_pieces_of_a_stream_shift_as_the_whole_does():
+    x = jnp.arange(2 * 5 * 3 * 3 * 8.0).reshape(2, 5, 3, 3, 8)
+    blank = jnp.zeros((2, 3, 3, 2))
+    whole, end = causal_shift(x, blank)
+    first, state = causal_shift(x[:, :2], blank)
+    second, last = causal_shift(x[:, 2:], state)
+    np.testing.assert_array_equal(jnp.concatenate([first, second], 1), whole)
+    np.testing.assert_array_equal(last, end)
+
+
+def test_more_channels_from_before_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="before features of shape"):
+        causal_shift(jnp.ones((2, 5, 3, 8)), jnp.ones((2, 3, 9)))
