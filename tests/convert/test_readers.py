@@ -1,8 +1,11 @@
 import collections
+import datetime
 import os
+import pathlib
 import pickle
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -198,6 +201,115 @@ def test_harmless_things_beside_the_weights_are_left_out(tmp_path):
 
     path = _pickled(tmp_path, {"args": argparse.Namespace(lr=1), "model": {"a": BIAS}})
     _equal(read_arrays(path), {"a": BIAS})
+
+
+def _program(module, name, arguments=b")"):
+    """A pickle that calls a function, as torch.save's main pickle would stand there."""
+    return b"\x80\x02c%b\n%b\n%bR." % (module.encode(), name.encode(), arguments)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("torch._utils", "_import_dotted_name"),
+        ("torch._utils", "_rebuild_wrapper_subclass"),
+        ("torch._tensor", "_rebuild_from_type_v2"),
+        ("torch.hub", "load"),
+        ("torch.serialization", "load"),
+        ("torch.storage", "_load_from_bytes"),
+        ("torch.jit", "load"),
+        ("numpy", "load"),
+        ("numpy.lib.npyio", "load"),
+        ("numpy.core.multiarray", "fromfile"),
+        ("numpy.testing._private.utils", "runstring"),
+        ("numpy.f2py", "compile"),
+        ("builtins", "getattr"),
+        ("builtins", "map"),
+        ("__builtin__", "apply"),
+        ("functools", "partial"),
+        ("operator", "attrgetter"),
+        ("importlib", "import_module"),
+        ("copyreg", "__newobj__"),
+        ("runpy", "_run_code"),
+    ],
+)
+def test_names_below_torch_and_numpy_are_refused_in_every_format(
+    tmp_path, module, name
+):
+    program = _program(module, name)
+    (tmp_path / "w.pkl").write_bytes(program)
+    with zipfile.ZipFile(tmp_path / "zip.pth", "w") as archive:
+        archive.writestr("archive/data.pkl", program)
+    legacy = [pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, {})]
+    (tmp_path / "legacy.pth").write_bytes(b"".join(legacy) + program)
+    for file in ("w.pkl", "zip.pth", "legacy.pth"):
+        with pytest.raises(ValueError, match=f"{file} was not.*{module}.{name}"):
+            read_arrays(tmp_path / file)
+
+
+def test_a_small_pickle_cannot_grow_without_end(tmp_path):
+    # Each list holds the one before twice: 2^64 lists in some hundred bytes.
+    node = []
+    for _ in range(64):
+        node = [node, node]
+    with pytest.raises(ValueError, match="containers"):
+        read_arrays(_pickled(tmp_path, {"a": node}))
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-2, -2), (2, -1)])
+def test_a_tensor_with_a_negative_extent_is_refused(tmp_path, torch_save, shape):
+    strides = (1,) * len(shape)
+    tensor = torch_save.Tensor(np.zeros(9, np.float32), shape, strides)
+    path = torch_save({"a": tensor}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="negative extent"):
+        read_arrays(path)
+
+
+def test_a_storage_that_two_tensors_share_is_read_for_both(tmp_path, torch_save):
+    storage = np.arange(12, dtype=np.float32)
+    tied = {
+        "embedding": torch_save.Tensor(storage, (4, 3)),
+        "head": torch_save.Tensor(storage, (3, 4), (1, 3)),
+    }
+    found = read_arrays(torch_save(tied, tmp_path / "w.pth.tar"))
+    np.testing.assert_array_equal(found["embedding"], storage.reshape(4, 3))
+    np.testing.assert_array_equal(found["head"], found["embedding"].T)
+
+
+def test_numbers_of_a_big_endian_machine_are_turned(tmp_path):
+    values = np.array([1.5, -2.0], ">f4")
+    program = (
+        b"\x80\x02}X\x01\x00\x00\x00actorch._utils\n_rebuild_tensor_v2\n(("
+        b"X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000"
+        b"X\x03\x00\x00\x00cpuK\x02tQK\x00K\x02\x85K\x01\x85\x89}tRs."
+    )
+    path = tmp_path / "w.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", program)
+        archive.writestr("archive/byteorder", "big")
+        archive.writestr("archive/data/0", values.tobytes())
+    _equal(read_arrays(path), {"a": values.astype("=f4")})
+
+
+def test_a_program_of_torchscript_says_what_to_do(tmp_path):
+    path = tmp_path / "w.pt"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("w/data.pkl", b"\x80\x02}.")
+        archive.writestr("w/constants.pkl", b"\x80\x02).")
+    with pytest.raises(ValueError, match="TorchScript program; save its state_dict"):
+        read_arrays(path)
+
+
+def test_paths_and_sets_and_configs_beside_the_weights_are_left_out(tmp_path):
+    tree = {
+        "args": {"out": pathlib.Path("/x"), "tags": {"a", "b"}},
+        "counts": collections.Counter(a=3),
+        "defaults": collections.defaultdict(list, a=[1]),
+        "time": datetime.datetime(2020, 1, 1),
+        "model": {"a": BIAS},
+    }
+    for protocol in (2, 4):
+        _equal(read_arrays(_pickled(tmp_path, tree, protocol)), {"a": BIAS})
 
 
 def test_a_tensorflow_checkpoint_is_read_by_prefix_and_by_index(tmp_path):

@@ -10,7 +10,7 @@ import pathlib
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO
+from typing import Any
 
 import jax
 import numpy as np
@@ -241,7 +241,7 @@ def _latest(paths: Iterator[pathlib.Path]) -> pathlib.Path | None:
     return max(paths, key=lambda f: int(f.name.split("_")[-1]), default=None)
 
 
-def _read_hdf5(file: BinaryIO) -> Mapping[str, Any]:
+def _read_hdf5(file: io.BufferedIOBase) -> Mapping[str, Any]:
     try:
         import h5py
     except ImportError as error:

@@ -55,7 +55,10 @@ _DROPPED = {
     *(
         (module, kind)
         for module in ("builtins", "__builtin__")
-        for kind in ("set", "frozenset", "slice", "complex", "bytearray", "object")
+        for kind in (
+            *("set", "frozenset", "slice", "complex", "bytearray", "object"),
+            *("list", "dict", "int", "float", "str", "bool"),  # As default factories.
+        )
     ),
 }
 _MAX_CONTAINERS = 1_000_000  # Of a whole train state there are some thousands.
