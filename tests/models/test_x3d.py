@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from vidjax.layers.platform import compile_for
 
 from vidjax.models.registry import create_model
 from vidjax.models.x3d import X3D, X3D_M, Layout, SqueezeExcitation, round_width
+from vidjax.ops.platform import compile_for
 
 SMALL = Layout((2,), (2, 4, 4), width=8, hidden=16)
 
