@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from vidjax.cli.models import markdown_table
 from vidjax.models.registry import list_models
+from vidjax.tasks.zoo import family_table
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
@@ -43,9 +43,9 @@ def test_the_reductions_still_apply():
     assert all(full in text for full in SMALLER)
 
 
-def test_the_table_of_models_is_that_of_the_registry():
+def test_the_table_of_families_is_that_of_the_registry():
     names = [name for name in list_models() if not name.endswith("_tiny")]
-    assert markdown_table(names) in README.read_text(encoding="utf-8")
+    assert family_table(names) in README.read_text(encoding="utf-8")
 
 
 def test_the_commands_are_those_of_the_makefile():

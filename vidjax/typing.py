@@ -138,6 +138,8 @@ class ModelCard:
         gmacs: Multiply-adds of one clip, in units of 1e9 (one counts once).
         views: Test protocol.
         weights: Published weights.
+        accuracy: Published accuracy of the architecture, with its source, where that of
+            `weights` does not say it.
     """
 
     name: str
@@ -150,3 +152,4 @@ class ModelCard:
     gmacs: float
     views: Views = Views()
     weights: tuple[Weights, ...] = ()
+    accuracy: str = ""

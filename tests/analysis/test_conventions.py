@@ -10,8 +10,8 @@ from vidjax.analysis.cost import cost, module_cost, trace
 from vidjax.analysis.program import layer_finder
 from vidjax.layers.conv import Conv
 from vidjax.layers.norm import BatchNorm
-from vidjax.ops.platform import compile_for
 from vidjax.models.registry import create_model
+from vidjax.ops.platform import compile_for
 
 CLIP = (2, 8, 8, 3)
 ELEMENTS = 2 * 8 * 8 * 5

@@ -15,8 +15,8 @@ import vidjax.models  # noqa: F401 - fills the registry.
 from vidjax.analysis.conventions import ConventionName, count, marked_norms
 from vidjax.analysis.memory import kept_bytes, live_bytes
 from vidjax.analysis.program import Program, depending_on, flatten, layer_finder
-from vidjax.ops.platform import compile_for
 from vidjax.models.registry import create_model, model_card
+from vidjax.ops.platform import compile_for
 
 _MOST_ROWS = 50
 

@@ -6,11 +6,10 @@ from typing import Annotated
 import tyro
 from rich import box, console, table
 
-from vidjax.models.registry import list_models, model_card
-from vidjax.typing import ModelCard
+from vidjax.models.registry import list_models
+from vidjax.tasks import zoo
 
-_COLUMNS = ("model", "fusion", "clip", "params", "GMACs", "weights")
-_RIGHT = ("params", "GMACs")
+_WIDTH = 160  # Columns of a table that goes into a file.
 
 
 def run(argv: Sequence[str]) -> int:
@@ -21,67 +20,61 @@ def run(argv: Sequence[str]) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        ValueError: If no name matches.
     """
     return tyro.cli(
         _models,
         args=list(argv),
         prog="vidjax models",
-        description="Lists the models.\n\nexample: vidjax models 'tsm_*'",
+        description="Lists the models: the clip that they want, parameters, "
+        "multiply-adds of one clip, what was published of their accuracy, and tags of "
+        "weights.\n\nexample: vidjax models 'tsm_*'",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
 
 
-def markdown_table(names: Sequence[str]) -> str:
-    """Returns a table of models in Markdown, as README.md shows it.
-
-    Args:
-        names: Registered names.
-
-    Returns:
-        Lines joined by newlines.
-
-    Example:
-        >>> print(markdown_table(["resnet50"]).splitlines()[2])
-        | resnet50 | none | 1x224x224x3 | 25.56 M | 4.089 | imagenet, imagenet_v2 |
-    """
-    rules = ["---:" if column in _RIGHT else "---" for column in _COLUMNS]
-    rows = [_COLUMNS, rules, *(_row(model_card(name)) for name in names)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
 def _models(
-    pattern: Annotated[str, tyro.conf.Positional] = "*", *, markdown: bool = False
+    pattern: Annotated[str, tyro.conf.Positional] = "*",
+    *,
+    markdown: bool = False,
+    families: bool = False,
+    page: bool = False,
 ) -> int:
     """Lists the models.
 
     Args:
         pattern: Shell pattern that names must match.
         markdown: Print the table in Markdown.
+        families: Print a line for each family, in Markdown, as README.md has it.
+        page: Print docs/models.md, which is about all models.
     """
+    if page:
+        print(zoo.models_page(), end="")
+        return 0
     names = list_models(pattern)
     if not names:
         raise ValueError(f"No model's name matches {pattern!r}.")
-    if markdown:
-        print(markdown_table(names))
-        return 0
-    grid = table.Table(box=box.SIMPLE_HEAD)
-    for title in _COLUMNS[:-1]:
-        justify = "right" if title in _RIGHT else "left"
-        grid.add_column(title, justify=justify, no_wrap=True)
-    grid.add_column(_COLUMNS[-1], overflow="fold")
-    for name in names:
-        grid.add_row(*_row(model_card(name)))
-    console.Console().print(grid)
+    if families:
+        print(zoo.family_table([n for n in names if not n.endswith("_tiny")]))
+    elif markdown:
+        print(zoo.markdown(zoo.COLUMNS, map(zoo.model_row, names)))
+    else:
+        _show(names)
     return 0
 
 
-def _row(card: ModelCard) -> tuple[str, ...]:
-    clip = card.clip
-    return (
-        card.name,
-        card.fusion,
-        f"{clip.num_frames}x{clip.size}x{clip.size}x{clip.channels}",
-        f"{card.params / 1e6:.2f} M",
-        f"{card.gmacs:.4g}",
-        ", ".join(weight.tag for weight in card.weights) or "-",
-    )
+def _show(names: Sequence[str]) -> None:
+    grid = table.Table(box=box.SIMPLE_HEAD)
+    for title in zoo.COLUMNS[:-2]:
+        justify = "right" if title in zoo.RIGHT else "left"
+        grid.add_column(title, justify=justify, no_wrap=True)
+    for title in zoo.COLUMNS[-2:]:
+        grid.add_column(title, overflow="fold")
+    for name in names:
+        grid.add_row(*zoo.model_row(name))
+    screen = console.Console()
+    if not screen.is_terminal:
+        screen = console.Console(width=_WIDTH)
+    screen.print(grid)

@@ -178,6 +178,7 @@ _CARD = {
     params=78_409_573,
     gmacs=38.547,
     views=Views(num_clips=10),
+    accuracy="83.08 UCF-101 top-1 (MMAction2, configs/recognition/c3d/README.md)",
     **_CARD,
 )
 def c3d(**kwargs: Any) -> C3D:
