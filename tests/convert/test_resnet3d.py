@@ -167,6 +167,7 @@ PUBLISHED = [
     ("c2d_nopool_resnet50", "caffe2"),
     ("i3d_resnet50_nonlocal", "caffe2"),
     ("i3d_resnet50_nonlocal", "pyslowfast"),
+    ("i3d_resnet50_nonlocal_mmaction2", "mmaction2"),
     ("i3d_resnet50_nonlocal_gaussian_mmaction2", "mmaction2"),
     ("slow_8x8_resnet101_mmaction2", "mmaction2"),
     ("slowfast_4x16_resnet50", "caffe2"),
@@ -211,7 +212,7 @@ def test_the_optimiser_in_caffe2_files_is_left_out():
     arrays = _checkpoint(name, "caffe2")
     more = {f"{key}_momentum": array for key, array in arrays.items()}
     more |= {"lr": np.ones(1, np.float32), "model_iter": np.ones(1, np.float32)}
-    from_arrays(name, {"blobs": {**arrays, **more}})
+    from_arrays(name, {**arrays, **more})
 
 
 @pytest.mark.parametrize(
