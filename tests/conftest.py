@@ -18,6 +18,7 @@ os.environ.setdefault(
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -56,6 +57,14 @@ def video_folder(tmp_path_factory, save_video):
             frames = draw_clip(CLASSES.index(name), num_frames=12, size=48, seed=i)
             save_video(folder / name / f"clip {i}.mp4", frames)
     return folder
+
+
+@pytest.fixture
+def unchecked():
+    """Turns jaxtyping off, as it is outside the tests: users meet our own errors."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")
