@@ -2,7 +2,6 @@
 
 import pathlib
 
-import jaxtyping
 import pytest
 
 from vidjax.models.registry import list_models, model_card
@@ -13,14 +12,6 @@ from vidjax.typing import ClipSpec, ModelCard, Weights
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "models.md"
-
-
-@pytest.fixture
-def unchecked():
-    """Turns jaxtyping off."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 def test_the_page_of_models_is_current():

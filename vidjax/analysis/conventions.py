@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -160,17 +161,18 @@ def _half_of_xla(program: Program, layer: Callable[[str], str]) -> Counter[str]:
 
 
 def _lowered_flops(equation: core.JaxprEqn) -> float:
-    def run(*arrays: Any) -> Any:
-        waiting = iter(arrays)
-        operands = [
-            v.val if isinstance(v, core.Literal) else next(waiting)
-            for v in equation.invars
-        ]
-        return equation.primitive.bind(*operands, **equation.params)
-
     avals = [v.aval for v in equation.invars if not isinstance(v, core.Literal)]
-    lowered = jax.jit(run).lower(*map(_struct, avals))
+    run = jax.jit(functools.partial(_run, equation))
+    lowered = run.lower(*map(_struct, avals))
     return (lowered.cost_analysis() or {}).get("flops", 0.0)
+
+
+def _run(equation: core.JaxprEqn, *arrays: Any) -> Any:
+    waiting = iter(arrays)
+    operands = [
+        v.val if isinstance(v, core.Literal) else next(waiting) for v in equation.invars
+    ]
+    return equation.primitive.bind(*operands, **equation.params)
 
 
 def _struct(aval: Any) -> jax.ShapeDtypeStruct:

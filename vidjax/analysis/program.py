@@ -196,6 +196,12 @@ def _needed(
     return reversed(kept)
 
 
+def _find(values: Mapping[Any, Value], variables: Iterable[Any]) -> list[Value]:
+    return [
+        Value(v.aval) if isinstance(v, core.Literal) else values[v] for v in variables
+    ]
+
+
 def _fresh(variables: Iterable[Any]) -> list[Value]:
     return [Value(variable.aval) for variable in variables]
 
@@ -226,17 +232,12 @@ class _Writer:
         values: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
         values.update(zip(jaxpr.constvars, _fresh(jaxpr.constvars), strict=True))
 
-        def find(variable: Any) -> Value:
-            if isinstance(variable, core.Literal):
-                return Value(variable.aval)
-            return values[variable]
-
         for equation in jaxpr.eqns:
-            reads = [find(variable) for variable in equation.invars]
+            reads = _find(values, equation.invars)
             here = place.inside(str(equation.source_info.name_stack))
             writes = self._equation(equation, reads, here)
             values.update(zip(equation.outvars, writes, strict=True))
-        return [find(variable) for variable in jaxpr.outvars]
+        return _find(values, jaxpr.outvars)
 
     def _equation(
         self, equation: core.JaxprEqn, reads: list[Value], place: _Place
