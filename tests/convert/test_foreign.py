@@ -289,3 +289,22 @@ def test_converted_variables_run():
     model = create_model("tsm_resnet_tiny")
     logits, _ = jax.jit(model.apply)(variables, jnp.zeros((1, 8, 32, 32, 3)))
     assert jnp.isfinite(logits).all()
+
+
+def test_a_code_base_can_be_named():
+    arrays = _torchvision_names("resnet_tiny")
+    for naming in ("torchvision", "TorchVision"):
+        _same(
+            from_arrays("tsn_resnet_tiny", arrays, naming=naming),
+            from_arrays("tsn_resnet_tiny", arrays),
+        )
+    with pytest.raises(ValueError, match=r"unknown naming.*namings of MMAction2's TSN"):
+        from_arrays("tsn_resnet_tiny", arrays, naming="mmaction2")
+    with pytest.raises(ValueError, match=r"no naming 'mmaction'.*It has: mit-han-lab"):
+        from_arrays("tsn_resnet_tiny", arrays, naming="mmaction")
+
+
+def test_weights_of_another_family_say_which():
+    arrays = _torchvision_names("resnet_tiny")
+    with pytest.raises(ValueError, match="names of torchvision for models of the fami"):
+        from_arrays("c3d_tiny", arrays)

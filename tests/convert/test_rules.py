@@ -95,3 +95,18 @@ def test_the_naming_that_explains_most_is_taken():
 def test_an_unknown_naming_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"'x', 'y', 'z' and 2 more.*namings of a, b"):
         recognise(dict.fromkeys("xyzvw", np.zeros(1)), (FAMILY_A, FAMILY_B))
+
+
+def test_an_array_that_is_there_twice_must_be_the_same_twice():
+    naming = Naming(
+        "n",
+        {r"pool_(\w)\.weight": (r"params/\1/kernel", same)},
+        aliases={r"_attention_pool_(\w)\.pool\.weight": r"pool_\1.weight"},
+    )
+    original, copy = "pool_k.weight", "_attention_pool_k.pool.weight"
+    got, problems = translate({original: np.ones(3), copy: np.ones(3)}, naming)
+    assert got.keys() == {"params/k/kernel"}
+    assert problems == []
+    problem = f"{copy}: {original}, which it repeats, is another"
+    assert translate({original: np.ones(3), copy: np.zeros(3)}, naming)[1] == [problem]
+    assert translate({copy: np.ones(3)}, naming)[1] == [problem]
