@@ -116,10 +116,20 @@ def test_slowfast_101_50_50_looks_along_time_in_six_blocks_of_the_third_stage():
         assert kernels == [3] * 6 + [1] * 17
 
 
-def test_non_local_blocks_follow_the_published_ones():
-    params, _ = _shapes("i3d_resnet50_nonlocal", (8, 64, 64, 3))
+@pytest.mark.parametrize(
+    ("name", "second", "third"),
+    # NONLOCAL.LOCATION of SlowFast's configs/Kinetics/c2/I3D_NLN_8x8_R50.yaml, and
+    # `non_local` of MMAction2's configs/recognition/{i3d,slowonly}/*nl*.py.
+    [
+        ("i3d_resnet50_nonlocal", (1, 3), (1, 3, 5)),
+        ("i3d_resnet50_nonlocal_mmaction2", (1, 3), (1, 3, 5)),
+        ("slow_4x16_resnet50_nonlocal_mmaction2", (0, 2), (0, 2, 4)),
+    ],
+)
+def test_non_local_blocks_follow_the_published_ones(name, second, third):
+    params, _ = _shapes(name, (8, 64, 64, 3))
     found = {path.split("/")[1] for path in params if "_non_local/" in path}
-    blocks = ["layer2_1", "layer2_3", "layer3_1", "layer3_3", "layer3_5"]
+    blocks = [f"layer2_{i}" for i in second] + [f"layer3_{i}" for i in third]
     assert found == {f"{block}_non_local" for block in blocks}
 
 

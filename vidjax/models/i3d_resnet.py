@@ -29,7 +29,7 @@ def _mmcv_non_local(affinity: Affinity) -> Layout:
     """MMAction2's I3D with mmcv's non-local blocks, which are not scaled."""
     return dataclasses.replace(
         I3D_MMACTION2,
-        non_local=((), (0, 2), (0, 2, 4), ()),
+        non_local=I3D_NONLOCAL.non_local,
         non_local_kind=NonLocalKind(
             affinity, scaled=False, pool="after", out_bias=False
         ),
