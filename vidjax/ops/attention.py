@@ -264,25 +264,23 @@ def _splash(
     )
 
     length, heads, width = query.shape[1], query.shape[2], value.shape[-1]
-    lengths = (length, key.shape[1])
-    padded = tuple(-(-n // _LANES) * _LANES for n in lengths)
-    query = _heads_first(query * scale, padded[0])
-    key, value = (_heads_first(x, padded[1]) for x in (key, value))
+    rows, columns = (-(-n // _LANES) * _LANES for n in (length, key.shape[1]))
     segments = kernels.SegmentIds(
-        *(
-            (jnp.arange(p) < n).astype(jnp.int32)
-            for p, n in zip(padded, lengths, strict=True)
-        )
+        (jnp.arange(rows) < length).astype(jnp.int32),
+        (jnp.arange(columns) < key.shape[1]).astype(jnp.int32),
     )
+    query = _heads_first(query * scale, rows)
+    key, value = (_heads_first(x, columns) for x in (key, value))
     kernel = kernels.make_splash_mha(
-        masks.MultiHeadMask([masks.FullMask(padded)] * heads),
-        block_sizes=_blocks(kernels, *padded),
+        masks.MultiHeadMask([masks.FullMask((rows, columns))] * heads),
+        block_sizes=_blocks(kernels, rows, columns),
         attn_logits_soft_cap=soft_cap,
         head_shards=1,
         q_seq_shards=1,
         interpret=jax.default_backend() == "cpu" and target_platform() != "tpu",
     )
-    found = jax.vmap(lambda q, k, v: kernel(q, k, v, segments))(query, key, value)
+    one: Any = lambda q, k, v: kernel(q, k, v, segments)  # noqa: E731
+    found = jax.vmap(one)(query, key, value)
     return jnp.moveaxis(found, 1, 2)[:, :length, :, :width]
 
 
