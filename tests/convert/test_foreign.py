@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vidjax.convert import from_arrays
+from vidjax.convert.foreign import find_namings
 from vidjax.convert.resnet import TSM_MIT, TSN_MIT
 from vidjax.convert.rules import translate
 from vidjax.convert.variables import abstract_variables, flatten
@@ -298,6 +299,8 @@ def test_a_code_base_can_be_named():
             from_arrays("tsn_resnet_tiny", arrays, naming=naming),
             from_arrays("tsn_resnet_tiny", arrays),
         )
+    found = find_namings("slowfast_tiny", "slowfast")
+    assert [naming.name for naming in found][:1] == ["facebookresearch/SlowFast"]
     with pytest.raises(ValueError, match=r"unknown naming.*namings of MMAction2's TSN"):
         from_arrays("tsn_resnet_tiny", arrays, naming="mmaction2")
     with pytest.raises(ValueError, match=r"no naming 'mmaction'.*It has: mit-han-lab"):

@@ -194,7 +194,8 @@ def find_namings(name: str, naming: str | None = None) -> tuple[Naming, ...]:
     Args:
         name: A registered name.
         naming: Name of the naming, or of its code base ("MMAction2" for "MMAction2's
-            TSN"), in any case; None gives all.
+            TSN", "SlowFast" for "facebookresearch/SlowFast"), in any case; None gives
+            all.
 
     Returns:
         The namings that the model understands.
@@ -207,7 +208,7 @@ def find_namings(name: str, naming: str | None = None) -> tuple[Naming, ...]:
         return tuple(known.values())
     tables = {key.casefold(): table for key, table in known.items()}
     wanted = naming.casefold()
-    found = [t for k, t in tables.items() if k == wanted or k.startswith(f"{wanted}'s")]
+    found = [table for key, table in tables.items() if _is_of(key, wanted)]
     if not found:
         near = difflib.get_close_matches(wanted, tables, n=1)
         hint = f" Did you mean {tables[near[0]].name!r}?" if near else ""
@@ -215,6 +216,13 @@ def find_namings(name: str, naming: str | None = None) -> tuple[Naming, ...]:
             f"{name} has no naming {naming!r}.{hint} It has: {', '.join(known)}."
         )
     return tuple(found)
+
+
+def _is_of(key: str, wanted: str) -> bool:
+    """Whether a naming is the one of a code base, or a variant of it."""
+    names = (key, key.partition("/")[2])  # With and without the owner.
+    variants = tuple(f"{wanted}{mark} " for mark in ("'s", ",", " in"))
+    return any(name == wanted or name.startswith(variants) for name in names)
 
 
 def find_naming(name: str, arrays: Arrays, naming: str | None = None) -> Naming:
