@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from vidjax.layers.norm import BatchNorm
+from vidjax.layers.norm import BatchNorm, LayerNorm
 
 X = 3 + 2 * jax.random.normal(jax.random.key(0), (4, 5, 6))
 
@@ -80,3 +80,24 @@ def test_statistics_are_those_of_the_batch_of_all_devices():
 
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_layer_norm_equals_the_one_of_flax():
+    ours, theirs = LayerNorm(epsilon=1e-3), nn.LayerNorm(epsilon=1e-3)
+    variables = {"params": {"scale": jnp.arange(6.0), "bias": -jnp.arange(6.0)}}
+    names = jax.tree.structure(theirs.init(jax.random.key(0), X))
+    assert jax.tree.structure(ours.init(jax.random.key(0), X)) == names
+    got, want = ours.apply(variables, X), theirs.apply(variables, X)
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
+
+
+def test_layer_norm_keeps_its_precision_far_from_zero_and_in_bfloat16():
+    x = (1000 + X).astype(jnp.float32)
+    rows = np.asarray(x, np.float64)
+    want = (rows - rows.mean(-1, keepdims=True)) / np.sqrt(
+        rows.var(-1, keepdims=True) + 1e-6
+    )
+    norm = LayerNorm(dtype="bfloat16")
+    y = norm.apply(norm.init(jax.random.key(0), x), x)
+    assert y.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.asarray(y, np.float64), want, rtol=5e-3, atol=1e-3)

@@ -1,4 +1,4 @@
-"""The one batch norm."""
+"""The one batch norm and the one layer norm."""
 
 import math
 
@@ -70,6 +70,39 @@ class BatchNorm(nn.Module):
 
     def _blend(self, running: Array, batch: Array) -> Array:
         return self.momentum * running + (1 - self.momentum) * batch
+
+
+class LayerNorm(nn.Module):
+    """Layer norm over the last axis.
+
+    Attributes:
+        epsilon: Added to the variance. Most video transformers take 1e-6, PyTorch's
+            default is 1e-5.
+        dtype: Of the result; statistics and parameters stay float32.
+    """
+
+    epsilon: float = 1e-6
+    dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
+        """Normalises each position by its own mean and variance.
+
+        Args:
+            x: [..., D].
+
+        Returns:
+            [..., D] in `dtype`.
+        """
+        width = x.shape[-1]
+        shape = (1,) * (x.ndim - 1) + (width,)
+        scale = self.param("scale", nn.initializers.ones, (width,))
+        bias = self.param("bias", nn.initializers.zeros, (width,))
+        x = x.astype(jnp.float32)
+        x = x - jnp.mean(x, axis=-1, keepdims=True)
+        var = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+        gain = jax.lax.rsqrt(var + self.epsilon) * scale.reshape(shape)
+        return (x * gain + bias.reshape(shape)).astype(self.dtype)
 
 
 def _moments(x: Array) -> tuple[Array, Array]:
