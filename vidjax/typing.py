@@ -16,6 +16,7 @@ Endpoints = dict[str, Array]
 
 Interpolation = Literal["bilinear", "bicubic", "area"]
 Sampling = Literal["dense", "segments"]
+ChannelOrder = Literal["rgb", "bgr"]
 
 Head = Literal["keep", "reset", "match"]
 """What becomes of a classifier when weights are loaded: "keep" takes the one of the
@@ -49,8 +50,10 @@ class ClipSpec:
             time, in (0, 1].
         interpolation: How frames are resized.
         value_range: Values that pixels 0 and 255 take before `mean` and `std`.
-        mean: Subtracted from each channel.
+        mean: Subtracted from each channel, in the order in which the model sees them.
         std: Divides each channel.
+        channel_order: "bgr" for the few models whose weights want blue first; clips
+            are RGB until they are normalised.
     """
 
     num_frames: int
@@ -64,6 +67,7 @@ class ClipSpec:
     value_range: tuple[float, float] = (0.0, 1.0)
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    channel_order: ChannelOrder = "rgb"
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

@@ -51,3 +51,11 @@ def test_another_number_of_channels_is_refused(function):
 def test_a_zero_deviation_is_refused():
     with pytest.raises(ValueError, match="std has a zero"):
         normalize(jnp.zeros((4, 2)), mean=(0.0, 0.0), std=(1.0, 0.0))
+
+
+def test_bgr_turns_the_channels_round_before_mean_and_std_and_back():
+    pixels = jnp.array([[10, 20, 30]], jnp.uint8)
+    fields = {"value_range": (0.0, 255.0), "mean": (1.0, 2.0, 3.0), "std": (1.0,) * 3}
+    out = normalize(pixels, **fields, channel_order="bgr")
+    np.testing.assert_allclose(out, [[29.0, 18.0, 7.0]], rtol=1e-6)
+    assert denormalize(out, **fields, channel_order="bgr").tolist() == pixels.tolist()

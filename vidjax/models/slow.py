@@ -90,10 +90,7 @@ def slow_8x8_resnet50(**kwargs: Any) -> ResNet3D:
     **{**_CARD, "views": Views(num_crops=3)},
 )
 def slow_8x8_resnet50_ssv2(**kwargs: Any) -> ResNet3D:
-    """Slow on ResNet-50 for the classes of Something-Something v2; 8 frames.
-
-    The published weights want the channels of a clip in the order blue, green, red.
-    """
+    """Slow on ResNet-50 for the classes of Something-Something v2; 8 frames."""
     return ResNet3D(**{"num_classes": 174, "layout": SLOW, **kwargs})
 
 

@@ -376,10 +376,7 @@ def slowfast_16x8_resnet101(**kwargs: Any) -> SlowFast:
     **{**_CARD, "views": Views(num_crops=3)},
 )
 def slowfast_8x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
-    """SlowFast on ResNet-50 for the classes of Something-Something v2; 8 and 32 frames.
-
-    The published weights want the channels of a clip in the order blue, green, red.
-    """
+    """SlowFast on ResNet-50 for the classes of Something-Something v2; 8 and 32 frames."""
     return SlowFast(**{"num_classes": 174, "layout": SLOWFAST_8X8, **kwargs})
 
 
@@ -391,10 +388,7 @@ def slowfast_8x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
     **{**_CARD, "views": Views()},
 )
 def slowfast_16x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
-    """SlowFast on ResNet-50 for the classes of Something-Something v2; 16 and 64.
-
-    The published weights want the channels of a clip in the order blue, green, red.
-    """
+    """SlowFast on ResNet-50 for the classes of Something-Something v2; 16 and 64."""
     return SlowFast(**{"num_classes": 174, "layout": SLOWFAST_8X8, **kwargs})
 
 

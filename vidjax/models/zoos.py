@@ -47,7 +47,9 @@ def ssv2_clip(num_frames: int) -> ClipSpec:
     Returns:
         As `slowfast_clip`, but for the frames.
     """
-    return slowfast_clip(num_frames, 1, sampling="segments", fps=None)
+    return slowfast_clip(
+        num_frames, 1, sampling="segments", fps=None, channel_order="bgr"
+    )
 
 
 def pytorchvideo(file: str, top1: str) -> Weights:

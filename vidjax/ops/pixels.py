@@ -6,6 +6,8 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Shaped, UInt8
 
+from vidjax.typing import ChannelOrder
+
 
 def normalize(
     clip: Shaped[Array, "*lead c"],
@@ -13,6 +15,7 @@ def normalize(
     value_range: tuple[float, float] = (0.0, 1.0),
     mean: Sequence[float],
     std: Sequence[float],
+    channel_order: ChannelOrder = "rgb",
     dtype: DTypeLike = jnp.float32,
 ) -> Float[Array, "*lead c"]:
     """Turns pixels into what a model wants, as its `ClipSpec` says.
@@ -25,6 +28,7 @@ def normalize(
         value_range: Values that pixels 0 and 255 take before `mean` and `std`.
         mean: Subtracted from each channel; C numbers.
         std: Divides each channel; C numbers.
+        channel_order: "bgr" turns the channels round, before `mean` and `std`.
         dtype: Of the result.
 
     Returns:
@@ -39,6 +43,7 @@ def normalize(
         Array([[-1.,  1.]], dtype=float32)
     """
     gain, offset = _affine(clip, value_range, mean, std)
+    clip = clip if channel_order == "rgb" else clip[..., ::-1]
     return (clip.astype(jnp.float32) * gain + offset).astype(dtype)
 
 
@@ -48,6 +53,7 @@ def denormalize(
     value_range: tuple[float, float] = (0.0, 1.0),
     mean: Sequence[float],
     std: Sequence[float],
+    channel_order: ChannelOrder = "rgb",
 ) -> UInt8[Array, "*lead c"]:
     """Turns a model's input back into pixels, for pictures.
 
@@ -56,6 +62,7 @@ def denormalize(
         value_range: As given to `normalize`.
         mean: As given to `normalize`; C numbers.
         std: As given to `normalize`; C numbers.
+        channel_order: As given to `normalize`.
 
     Returns:
         Pixels, [..., C], uint8, rounded and cut to [0, 255].
@@ -69,6 +76,7 @@ def denormalize(
     """
     gain, offset = _affine(clip, value_range, mean, std)
     pixels = jnp.round((clip.astype(jnp.float32) - offset) / gain)
+    pixels = pixels if channel_order == "rgb" else pixels[..., ::-1]
     return jnp.clip(pixels, 0, 255).astype(jnp.uint8)
 
 

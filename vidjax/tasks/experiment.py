@@ -129,6 +129,7 @@ def make_prepare(spec: ClipSpec, dtype: str) -> Callable[[jax.Array], jax.Array]
         value_range=spec.value_range,
         mean=spec.mean,
         std=spec.std,
+        channel_order=spec.channel_order,
         dtype=dtype,
     )
 

@@ -288,7 +288,13 @@ def _published_names(name: str, num_classes: int) -> tuple[str, ...]:
 
 
 def _normalize(clip: Array, spec: ClipSpec) -> Clip:
-    return normalize(clip, value_range=spec.value_range, mean=spec.mean, std=spec.std)
+    return normalize(
+        clip,
+        value_range=spec.value_range,
+        mean=spec.mean,
+        std=spec.std,
+        channel_order=spec.channel_order,
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("model", "spec"))
