@@ -90,7 +90,7 @@ def slow_8x8_resnet50(**kwargs: Any) -> ResNet3D:
     **{**_CARD, "views": Views(num_crops=3)},
 )
 def slow_8x8_resnet50_ssv2(**kwargs: Any) -> ResNet3D:
-    """Slow on ResNet-50 for the classes of Something-Something v2; 8 frames."""
+    """Slow on ResNet-50 for Something-Something v2; 8 frames."""
     return ResNet3D(**{"num_classes": 174, "layout": SLOW, **kwargs})
 
 

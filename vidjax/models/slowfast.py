@@ -376,7 +376,7 @@ def slowfast_16x8_resnet101(**kwargs: Any) -> SlowFast:
     **{**_CARD, "views": Views(num_crops=3)},
 )
 def slowfast_8x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
-    """SlowFast on ResNet-50 for the classes of Something-Something v2; 8 and 32 frames."""
+    """SlowFast on ResNet-50 for Something-Something v2; 8 and 32 frames."""
     return SlowFast(**{"num_classes": 174, "layout": SLOWFAST_8X8, **kwargs})
 
 
@@ -388,7 +388,7 @@ def slowfast_8x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
     **{**_CARD, "views": Views()},
 )
 def slowfast_16x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
-    """SlowFast on ResNet-50 for the classes of Something-Something v2; 16 and 64."""
+    """SlowFast on ResNet-50 for Something-Something v2; 16 and 64 frames."""
     return SlowFast(**{"num_classes": 174, "layout": SLOWFAST_8X8, **kwargs})
 
 
