@@ -21,6 +21,13 @@ def test_whole_clips_are_dropped_and_the_others_scaled_up():
     assert not y[~kept].any()
 
 
+def test_clips_that_are_left_keep_their_size_where_it_is_told():
+    drop = DropPath(0.5, rescale=False)
+    x = jnp.ones((64, 3))
+    y = drop.apply({}, x, train=True, rngs={"dropout": jax.random.key(0)})
+    assert set(np.unique(y)) == {0.0, 1.0}
+
+
 def test_the_mean_over_many_clips_stays():
     y = _drop(0.25, jnp.ones((4000, 1)))
     assert float(jnp.mean(y)) == pytest.approx(1.0, abs=0.05)

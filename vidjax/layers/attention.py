@@ -18,6 +18,10 @@ VideoMAE; or none."""
 Rotation = Callable[[Array, Array], tuple[Array, Array]]
 """From query and key, [B, N, H, D], to the same by position."""
 
+Attend = Callable[..., Array]
+"""From query, key and value, [B, N, H, D], to [B, N, H, D]: `ops.attention.attention`,
+or a function made of it; keyword arguments `bias` and `mask` where they are given."""
+
 
 class SelfAttention(nn.Module):
     """Attention of tokens to each other: one layer `qkv`, attention, a layer `proj`.
@@ -31,6 +35,7 @@ class SelfAttention(nn.Module):
         qkv_bias: See `QkvBias`.
         proj_bias: Whether `proj` has a bias.
         rotate: Turns query and key by position before they meet; None leaves them.
+        attend: See `Attend`.
         dropout_rate: Probability of dropping a unit of the result, in [0, 1).
         kernel_init: Initialiser of both kernels.
         dtype: Computation dtype; parameters and softmax stay float32.
@@ -41,6 +46,7 @@ class SelfAttention(nn.Module):
     qkv_bias: QkvBias = "all"
     proj_bias: bool = True
     rotate: Rotation | None = None
+    attend: Attend = attention
     dropout_rate: float = 0.0
     kernel_init: nn.initializers.Initializer = KERNEL_INIT
     dtype: DTypeLike = jnp.float32
@@ -92,7 +98,9 @@ class SelfAttention(nn.Module):
         query, key, value = (qkv[:, :, i] for i in range(3))
         if self.rotate is not None:
             query, key = self.rotate(query, key)
-        y = attention(query, key, value, bias=bias, mask=mask)
+        given = {"bias": bias, "mask": mask}
+        given = {name: what for name, what in given.items() if what is not None}
+        y = self.attend(query, key, value, **given)
         y = nn.Dense(
             width,
             use_bias=self.proj_bias,

@@ -10,6 +10,8 @@ class DropPath(nn.Module):
 
     Attributes:
         rate: Probability of dropping a clip's branch, in [0, 1).
+        rescale: Whether the branches that are left are divided by 1 - `rate`. Scenic
+            does not.
 
     References:
         Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016,
@@ -18,6 +20,7 @@ class DropPath(nn.Module):
     """
 
     rate: float = 0.0
+    rescale: bool = True
 
     @nn.compact
     def __call__(
@@ -36,7 +39,8 @@ class DropPath(nn.Module):
             return x
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
         keep = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - self.rate, shape)
-        return x * keep.astype(x.dtype) / (1.0 - self.rate)
+        x = x * keep.astype(x.dtype)
+        return x / (1.0 - self.rate) if self.rescale else x
 
 
 def drop_path_rates(rate: float, depth: int) -> tuple[float, ...]:
