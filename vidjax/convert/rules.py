@@ -186,6 +186,19 @@ def norm_rules(source: str, target: str) -> dict[str, tuple[str, Transform]]:
     }
 
 
+def layer_norm_rules(source: str, target: str) -> dict[str, tuple[str, Transform]]:
+    """Returns the rules of a torch layer norm.
+
+    Args:
+        source: Regular expression of the layer's name.
+        target: Its path below "params".
+    """
+    return {
+        rf"{source}\.weight": (f"params/{target}/scale", same),
+        rf"{source}\.bias": (f"params/{target}/bias", same),
+    }
+
+
 # What `vidjax.convert.save_variables` and checkpoints of training hold.
 VIDJAX = Naming("vidjax", {r"((?:params|batch_stats)/.+)": (r"\1", same)}, ignore=())
 
