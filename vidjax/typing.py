@@ -134,8 +134,8 @@ class ModelCard:
         name: Registered name.
         clip: The clip that it wants.
         family: Architecture, such as "i3d".
-        fusion: Where time is joined: "none" (images), "late", "early", "slow" (3D) or
-            "shift".
+        fusion: Where time is joined: "none" (images), "late", "early", "slow" (3D),
+            "shift" or "attention".
         paper: Authors, title, venue and address of the paper.
         reference: Code whose conventions and parameter names are followed.
         params: Trainable parameters with the default number of classes.
@@ -149,7 +149,7 @@ class ModelCard:
     name: str
     clip: ClipSpec
     family: str
-    fusion: Literal["none", "late", "early", "slow", "shift"]
+    fusion: Literal["none", "late", "early", "slow", "shift", "attention"]
     paper: str
     reference: str
     params: int

@@ -1,0 +1,65 @@
+"""Tables of positions, for other frame counts and sizes than their own."""
+
+import math
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+
+def resize_linear(
+    table: Float[Array, "1 n d"],
+    grid: tuple[int, ...],
+    new_grid: tuple[int, ...],
+    *,
+    extra: int = 0,
+) -> Float[Array, "1 m d"]:
+    """Interpolates a table between its places, whose corners stay where they are.
+
+    Along an axis from n to m places, place i takes what stands at i (n - 1) / (m - 1).
+
+    Args:
+        table: [1, extra + N, D]; a row for each of the N places of a grid, in C order,
+            behind `extra` rows of tokens that have no place, which are kept.
+        grid: Extents of the grid, such as (T', H', W'); their product is N.
+        new_grid: The extents wanted.
+        extra: Number of rows in front.
+
+    Returns:
+        [1, extra + M, D] in the dtype of the table; M is the product of `new_grid`.
+
+    Raises:
+        ValueError: If the table has not the rows of `grid`.
+
+    Example:
+        >>> table = jnp.array([[[9.0], [0.0], [2.0]]])
+        >>> resize_linear(table, (2,), (3,), extra=1)[0, :, 0].tolist()
+        [9.0, 0.0, 1.0, 2.0]
+
+    References:
+        Scenic's interpolation of ViViT's positions, scipy.ndimage.zoom of order 1
+        (scenic/projects/vivit/model_utils.py).
+    """
+    rows, width = table.shape[1] - extra, table.shape[2]
+    if rows != math.prod(grid):
+        raise ValueError(
+            f"A table of positions {grid} with {extra} more has "
+            f"{math.prod(grid) + extra} rows, got {table.shape[1]}."
+        )
+    if grid == new_grid:
+        return table
+    places = table[0, extra:].reshape(*grid, width)
+    for axis, (size, new_size) in enumerate(zip(grid, new_grid, strict=True)):
+        if size != new_size:
+            weights = _weights(size, new_size).astype(table.dtype)
+            moved = jnp.tensordot(weights, places, axes=((1,), (axis,)))
+            places = jnp.moveaxis(moved, 0, axis)
+    places = places.reshape(1, -1, width)
+    return jnp.concatenate([table[:, :extra], places], axis=1)
+
+
+def _weights(size: int, new_size: int) -> np.ndarray:
+    """Share of each of `size` places in each of `new_size`, [new_size, size]."""
+    position = np.linspace(0.0, size - 1.0, new_size)
+    distance = np.abs(position[:, None] - np.arange(size)[None, :])
+    return np.maximum(1.0 - distance, 0.0)
