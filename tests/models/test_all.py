@@ -46,11 +46,22 @@ def _abstract(name, **arguments):
 
 @functools.cache
 def _small(name, **arguments):
-    """A tiny model with weights, and two clips of noise."""
+    """A tiny model with weights, and two clips of noise.
+
+    Some layers start as zero, which would hide the others: the weights have moved a
+    little, as after some steps of training.
+    """
     model = models.create_model(name, num_classes=5, **arguments)
     shape = (2, *models.model_card(name).clip.shape)
     clip = jax.random.normal(jax.random.key(1), shape)
-    return model, jax.jit(model.init)(jax.random.key(0), clip), clip
+    variables = jax.jit(model.init)(jax.random.key(0), clip)
+    leaves, tree = jax.tree.flatten(variables["params"])
+    keys = jax.random.split(jax.random.key(2), len(leaves))
+    moved = [
+        leaf + 0.02 * jax.random.normal(key, leaf.shape)
+        for leaf, key in zip(leaves, keys, strict=True)
+    ]
+    return model, {**variables, "params": tree.unflatten(moved)}, clip
 
 
 @functools.cache
@@ -78,7 +89,7 @@ def test_logits_and_endpoints_have_the_promised_shapes(name):
     assert logits.shape == (2, model.num_classes)
     assert logits.dtype == jnp.float32
     assert endpoints["pooled"].shape == (2, width)
-    assert len(endpoints["features"].shape) == 5
+    assert len(endpoints["features"].shape) in (3, 5)  # Tokens or maps.
     assert all(value.shape[0] == 2 for value in endpoints.values())
 
 
@@ -228,7 +239,7 @@ def test_training_moves_the_statistics_and_repeats_with_its_key(name):
     (other, _), _ = train(variables, clip, 1)
     np.testing.assert_array_equal(logits, again)
     assert not np.array_equal(logits, other)
-    before, after = variables["batch_stats"], state["batch_stats"]
+    before, after = variables.get("batch_stats", {}), state.get("batch_stats", {})
     moved = jax.tree.map(lambda a, b: bool((a != b).any()), before, after)
     assert all(jax.tree.leaves(moved))
 
@@ -241,6 +252,8 @@ def test_training_with_dropout_needs_a_key_and_mutable_statistics(name):
         jax.eval_shape(
             functools.partial(train, mutable=["batch_stats"]), variables, clip
         )
+    if "batch_stats" not in variables:
+        return
     rngs = {"dropout": jax.random.key(0)}
     with pytest.raises(Exception, match="batch_stats"):
         jax.eval_shape(functools.partial(train, rngs=rngs), variables, clip)

@@ -8,7 +8,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from vidjax.layers.attention import Attend, Rotation, SelfAttention
+from vidjax.layers.attention import Attend, QkvBias, Rotation, SelfAttention
 from vidjax.layers.drop_path import DropPath
 from vidjax.layers.mlp import KERNEL_INIT, Mlp, exact_gelu
 from vidjax.layers.norm import LayerNorm
@@ -22,6 +22,7 @@ class Block(nn.Module):
         heads: Number of heads.
         hidden: Width between the layers of the MLP.
         train: Whether to drop paths.
+        qkv_bias: See `vidjax.layers.attention.QkvBias`.
         activation: Of the MLP.
         attend: See `vidjax.layers.attention.Attend`.
         rotate: See `vidjax.layers.attention.SelfAttention`.
@@ -36,6 +37,7 @@ class Block(nn.Module):
     heads: int
     hidden: int
     train: bool
+    qkv_bias: QkvBias = "all"
     activation: Callable[[Array], Array] = exact_gelu
     attend: Attend = attention
     rotate: Rotation | None = None
@@ -62,6 +64,7 @@ class Block(nn.Module):
         )
         attn = SelfAttention(
             self.heads,
+            qkv_bias=self.qkv_bias,
             rotate=self.rotate,
             attend=self.attend,
             kernel_init=self.attention_init,
