@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.ops.platform import compile_for
 from vidjax.layers.pool import avg_pool, max_pool
+from vidjax.ops.platform import compile_for
 
 X = -1 - jax.random.uniform(jax.random.key(0), (2, 4, 6, 6, 3))  # Below any padding.
 
