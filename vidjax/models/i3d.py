@@ -65,6 +65,8 @@ class I3D(nn.Module):
         num_classes: Number of classes; 0 leaves the classifier out.
         stages: The trunk, a table as above; tests pass its first rows.
         dropout_rate: Probability of dropping a unit before the last layer.
+        epsilon: Batch norm's; 1e-3 as published, 1e-5 in some ports to PyTorch that
+            have the same names (v-iashin/video_features).
         time_padding: What stands beyond the ends of a clip: "zeros", as published, or
             the frames at the "edge" again.
         dtype: Computation dtype; parameters and logits stay float32.
@@ -75,6 +77,7 @@ class I3D(nn.Module):
     num_classes: int = 400
     stages: Stages = INCEPTION_V1
     dropout_rate: float = 0.0
+    epsilon: float = 1e-3
     time_padding: TimePadding = "zeros"
     dtype: DTypeLike = jnp.float32
     remat: bool = False
@@ -100,7 +103,7 @@ class I3D(nn.Module):
         norm = functools.partial(
             BatchNorm,
             train,
-            epsilon=1e-3,
+            epsilon=self.epsilon,
             use_scale=False,
             unbiased=False,
             dtype=self.dtype,
