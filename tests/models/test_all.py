@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vidjax import models
+from vidjax.ops.platform import compile_for
 
 
 def _each(names):
@@ -35,13 +36,23 @@ FAMILIES = _each(_smallest_of_each_family())
 
 
 @functools.cache
-def _abstract(name, **arguments):
-    """Shapes only, at full size: no weight is allocated and nothing is compiled."""
+def _traced(name, **arguments):
+    """Shapes only, at full size: no weight is allocated and nothing is compiled.
+
+    Results and variables come of one trace, in the plain forms: both cost time.
+    """
     model = models.create_model(name, **arguments)
     shape = (2, *models.model_card(name).clip.shape)
     clip = jax.ShapeDtypeStruct(shape, jnp.float32)
-    variables = jax.eval_shape(model.init, jax.random.key(0), clip)
-    return model, variables, clip
+    with compile_for("any"):
+        results, variables = jax.eval_shape(
+            model.init_with_output, jax.random.key(0), clip
+        )
+    return model, variables, clip, results
+
+
+def _abstract(name, **arguments):
+    return _traced(name, **arguments)[:3]
 
 
 @functools.cache
@@ -83,8 +94,7 @@ def _train(model, variables, clip, key=0):
 
 @ALL
 def test_logits_and_endpoints_have_the_promised_shapes(name):
-    model, variables, clip = _abstract(name)
-    logits, endpoints = jax.eval_shape(model.apply, variables, clip)
+    model, _, _, (logits, endpoints) = _traced(name)
     width = endpoints["pooled"].shape[-1]
     assert logits.shape == (2, model.num_classes)
     assert logits.dtype == jnp.float32
@@ -110,8 +120,7 @@ def test_num_classes_changes_only_the_last_layer(name):
 
 @TINY
 def test_no_classes_leave_the_classifier_out_and_give_pooled_features(name):
-    model, variables, clip = _abstract(name, num_classes=0)
-    logits, endpoints = jax.eval_shape(model.apply, variables, clip)
+    _, variables, _, (logits, endpoints) = _traced(name, num_classes=0)
     assert "logits" not in variables["params"]
     assert logits.shape == endpoints["pooled"].shape
     assert logits.dtype == jnp.float32
