@@ -18,6 +18,7 @@ from vidjax.convert import (
     s3d,
     slowfast,
     video_swin,
+    vivit,
     x3d,
 )
 from vidjax.convert.entries import clean
@@ -96,6 +97,7 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     ),
     "s3d": (s3d.TORCHVISION, s3d.DEEPMIND),
     "inception_v1": (inception_v1.TF_SLIM,),
+    "vivit": (vivit.SCENIC, *vivit.TRANSFORMERS),
     "video_swin": (
         video_swin.ORIGINAL,
         video_swin.MMACTION2,

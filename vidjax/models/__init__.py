@@ -21,6 +21,7 @@ from vidjax.models import tsm as tsm
 from vidjax.models import tsm_online as tsm_online
 from vidjax.models import tsn as tsn
 from vidjax.models import video_swin as video_swin
+from vidjax.models import vivit as vivit
 from vidjax.models import x3d as x3d
 from vidjax.models.registry import create_model, list_models, model_card
 
