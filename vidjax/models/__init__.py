@@ -17,10 +17,14 @@ from vidjax.models import s3d as s3d
 from vidjax.models import slow as slow
 from vidjax.models import slowfast as slowfast
 from vidjax.models import slowfast_mmaction2 as slowfast_mmaction2
+from vidjax.models import timesformer as timesformer
 from vidjax.models import tsm as tsm
 from vidjax.models import tsm_online as tsm_online
 from vidjax.models import tsn as tsn
 from vidjax.models import video_swin as video_swin
+from vidjax.models import videomae as videomae
+from vidjax.models import videomae_pretrain as videomae_pretrain
+from vidjax.models import vit as vit
 from vidjax.models import vivit as vivit
 from vidjax.models import x3d as x3d
 from vidjax.models.registry import create_model, list_models, model_card

@@ -40,12 +40,8 @@ def resize_linear(
         Scenic's interpolation of ViViT's positions, scipy.ndimage.zoom of order 1
         (scenic/projects/vivit/model_utils.py).
     """
-    rows, width = table.shape[1] - extra, table.shape[2]
-    if rows != math.prod(grid):
-        raise ValueError(
-            f"A table of positions {grid} with {extra} more has "
-            f"{math.prod(grid) + extra} rows, got {table.shape[1]}."
-        )
+    _check_rows(table, grid, extra)
+    width = table.shape[2]
     if grid == new_grid:
         return table
     places = table[0, extra:].reshape(*grid, width)
@@ -56,6 +52,55 @@ def resize_linear(
             places = jnp.moveaxis(moved, 0, axis)
     places = places.reshape(1, -1, width)
     return jnp.concatenate([table[:, :extra], places], axis=1)
+
+
+def resize_nearest(
+    table: Float[Array, "1 n d"],
+    grid: tuple[int, ...],
+    new_grid: tuple[int, ...],
+    *,
+    extra: int = 0,
+) -> Float[Array, "1 m d"]:
+    """Takes the nearest place of a table, as PyTorch's `interpolate` does by default.
+
+    Along an axis from n to m places, place i takes what stands at floor(i n / m).
+
+    Args:
+        table: [1, extra + N, D]; as in `resize_linear`.
+        grid: Extents of the grid; their product is N.
+        new_grid: The extents wanted.
+        extra: Number of rows in front, which are kept.
+
+    Returns:
+        [1, extra + M, D] in the dtype of the table; M is the product of `new_grid`.
+
+    Raises:
+        ValueError: If the table has not the rows of `grid`.
+
+    Example:
+        >>> table = jnp.array([[[9.0], [0.0], [2.0]]])
+        >>> resize_nearest(table, (2,), (3,), extra=1)[0, :, 0].tolist()
+        [9.0, 0.0, 0.0, 2.0]
+    """
+    _check_rows(table, grid, extra)
+    if grid == new_grid:
+        return table
+    places = table[0, extra:].reshape(*grid, -1)
+    for axis, (size, new_size) in enumerate(zip(grid, new_grid, strict=True)):
+        # In float32, as PyTorch counts.
+        step = np.arange(new_size, dtype=np.float32) * np.float32(size / new_size)
+        nearest = np.minimum(step.astype(int), size - 1)
+        places = jnp.take(places, nearest, axis=axis)
+    places = places.reshape(1, -1, table.shape[2])
+    return jnp.concatenate([table[:, :extra], places], axis=1)
+
+
+def _check_rows(table: Array, grid: tuple[int, ...], extra: int) -> None:
+    if table.shape[1] != math.prod(grid) + extra:
+        raise ValueError(
+            f"A table of positions {grid} with {extra} more has "
+            f"{math.prod(grid) + extra} rows, got {table.shape[1]}."
+        )
 
 
 def _weights(size: int, new_size: int) -> np.ndarray:
