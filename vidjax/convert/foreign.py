@@ -22,6 +22,7 @@ from vidjax.convert import (
     videomae,
     vit,
     vivit,
+    vjepa2,
     x3d,
 )
 from vidjax.convert.entries import clean
@@ -100,6 +101,7 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     ),
     "s3d": (s3d.TORCHVISION, s3d.DEEPMIND),
     "inception_v1": (inception_v1.TF_SLIM,),
+    "vjepa2": (vjepa2.ORIGINAL, *vjepa2.TRANSFORMERS),
     "vivit": (vivit.SCENIC, *vivit.TRANSFORMERS),
     "video_swin": (
         video_swin.ORIGINAL,

@@ -26,6 +26,7 @@ from vidjax.models import videomae as videomae
 from vidjax.models import videomae_pretrain as videomae_pretrain
 from vidjax.models import vit as vit
 from vidjax.models import vivit as vivit
+from vidjax.models import vjepa2 as vjepa2
 from vidjax.models import x3d as x3d
 from vidjax.models.registry import create_model, list_models, model_card
 
