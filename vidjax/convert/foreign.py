@@ -20,6 +20,7 @@ from vidjax.convert import (
     timesformer,
     video_swin,
     videomae,
+    videoprism,
     vit,
     vivit,
     vjepa2,
@@ -101,6 +102,7 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     ),
     "s3d": (s3d.TORCHVISION, s3d.DEEPMIND),
     "inception_v1": (inception_v1.TF_SLIM,),
+    "videoprism": (videoprism.VIDEOPRISM,),
     "vjepa2": (vjepa2.ORIGINAL, *vjepa2.TRANSFORMERS),
     "vivit": (vivit.SCENIC, *vivit.TRANSFORMERS),
     "video_swin": (

@@ -24,6 +24,7 @@ from vidjax.models import tsn as tsn
 from vidjax.models import video_swin as video_swin
 from vidjax.models import videomae as videomae
 from vidjax.models import videomae_pretrain as videomae_pretrain
+from vidjax.models import videoprism as videoprism
 from vidjax.models import vit as vit
 from vidjax.models import vivit as vivit
 from vidjax.models import vjepa2 as vjepa2
