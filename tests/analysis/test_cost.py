@@ -1,12 +1,16 @@
 """What registered models cost: equal to the originals and to their cards."""
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import vidjax
 from vidjax.analysis.conventions import count
 from vidjax.analysis.cost import cost
-from vidjax.analysis.program import layer_finder
+from vidjax.analysis.program import flatten, layer_finder
 from vidjax.models.registry import list_models, model_card
+from vidjax.ops.platform import compile_for
 
 # Counted on the original implementations (convolutions, linear layers and products of
 # attention; one multiply-add counts once): model, clip, parameters, 1e9 multiply-adds.
@@ -36,6 +40,17 @@ ORIGINALS = [
     # PyTorchVideo's has a norm of 24 channels less; published.csv counts it.
     ("x3d_s", (13, 182, 182, 3), 3_794_322, 2.727045164),
     ("x3d_m", (16, 224, 224, 3), 3_794_322, 4.732468736),
+    # Of two images.
+    ("vit_b_16", (1, 224, 224, 3), 86_567_656, 35.127656448 / 2),
+    ("timesformer_base", (8, 224, 224, 3), 121_566_352, 195.830280192),
+    ("timesformer_base_joint", (8, 224, 224, 3), 86_112_400, 179.56),
+    ("timesformer_base_space", (8, 224, 224, 3), 86_106_256, 140.51),
+    ("timesformer_base_hr", (16, 448, 448, 3), 122_024_080, 1_702.69),
+    ("timesformer_large", (96, 224, 224, 3), 121_633_936, 2_379.86),
+    ("videomae_small", (16, 224, 224, 3), 22_033_936, 56.88),
+    ("videomae_base", (16, 224, 224, 3), 86_534_800, 180.34489344),
+    ("videomae_large", (16, 224, 224, 3), 304_270_736, 596.83),
+    ("videomae_huge", (16, 224, 224, 3), 632_119_440, 1_190.99),
 ]
 
 
@@ -45,6 +60,20 @@ def test_costs_are_those_of_the_originals(name, clip_shape, params, gmacs, trace
     found = count(model.forward, "macs", layer_finder(model.params))
     assert sum(model.params.values()) == params
     assert sum(found.values()) / 1e9 == pytest.approx(gmacs, rel=1e-4)
+
+
+def test_a_masked_autoencoder_costs_what_the_original_does_under_its_mask():
+    model = vidjax.create_model("videomae_base_pretrain")
+    mask = (np.random.RandomState(7).permutation(1568) < 1411)[None]
+    clip = jax.ShapeDtypeStruct((1, 16, 224, 224, 3), jnp.float32)
+    variables = jax.eval_shape(model.init, jax.random.key(0), clip)
+
+    def forward(variables, clip):
+        return model.apply(variables, clip, mask)
+
+    with compile_for("any"):
+        program = flatten(jax.make_jaxpr(forward)(variables, clip), results=1)
+    assert sum(count(program, "macs", str).values()) == 35_168_323_584
 
 
 @pytest.mark.parametrize("name", [*vidjax.list_models()])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from vidjax.ops.position import resize_linear
+from vidjax.ops.position import resize_linear, resize_nearest
 
 
 def _table(*shape):
@@ -39,3 +39,14 @@ def test_a_table_for_the_same_grid_is_kept():
 def test_a_table_of_another_grid_is_refused():
     with pytest.raises(ValueError, match=r"\(2, 3\) with 1 more has 7 rows, got 6"):
         resize_linear(jnp.array(_table(1, 6, 2)), (2, 3), (4, 3), extra=1)
+
+
+def test_the_nearest_place_is_taken_along_both_axes():
+    table = jnp.arange(7.0).reshape(1, 7, 1)  # One more and a grid of 2 x 3.
+    got = resize_nearest(table, (2, 3), (4, 2), extra=1)[0, :, 0]
+    assert got.tolist() == [0, 1, 2, 1, 2, 4, 5, 4, 5]
+
+
+def test_a_table_of_another_grid_cannot_be_resized():
+    with pytest.raises(ValueError, match=r"has 7 rows, got 6"):
+        resize_nearest(jnp.zeros((1, 6, 1)), (2, 3), (4, 2), extra=1)

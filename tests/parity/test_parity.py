@@ -40,10 +40,22 @@ CASES = [
     ("pytorchvideo__x3d_s", "x3d_s"),
     ("pytorchvideo__x3d_m", "x3d_m"),
     ("slowfast__X3D_M", "x3d_m"),
+    ("torchvision__vit_b_16", "vit_b_16"),
+    ("torchvision__vit_b_16_posemb", "vit_b_16"),
+    ("timesformer__divST_8x32_224_K400", "timesformer_base"),
+    ("timesformer__divST_8x32_224_K400_posemb", "timesformer_base"),
+    ("timesformer__spaceOnly_8x32_224_K400", "timesformer_base_space"),
+    ("transformers__timesformer-base-finetuned-k400", "timesformer_base"),
+    ("transformers__timesformer-base-finetuned-k400_posemb", "timesformer_base"),
+    ("videomae__vit_base_patch16_224_k400", "videomae_base"),
+    ("transformers__videomae-base-finetuned-kinetics", "videomae_base"),
     ("torchvision__swin3d_t", "swin3d_t"),
     ("video_swin__tiny_patch244_window877_k400_1k", "swin3d_t"),
     ("video_swin__tiny_T8_clipped_window", "swin3d_t"),
     ("mmaction2__swin_tiny", "swin3d_t"),
+    ("vivit__base_factorised_encoder_k400", "vivit_base_factorised_encoder"),
+    ("transformers__vivit-b-16x2-kinetics400", "vivit_base"),
+    ("transformers__vjepa2-vitl-fpc16-256-ssv2", "vjepa2_large"),
 ]
 
 

@@ -71,7 +71,7 @@ class VideoMAEPretrain(nn.Module):
     def __call__(
         self,
         clip: Clip,
-        mask: Bool[Array, "b n"] | None = None,
+        mask: Bool[Array | np.ndarray, "b n"] | None = None,
         *,
         train: bool = False,
     ) -> tuple[Logits, Endpoints]:
