@@ -21,6 +21,7 @@ from vidjax.models import timesformer as timesformer
 from vidjax.models import tsm as tsm
 from vidjax.models import tsm_online as tsm_online
 from vidjax.models import tsn as tsn
+from vidjax.models import uniformer as uniformer
 from vidjax.models import video_swin as video_swin
 from vidjax.models import videomae as videomae
 from vidjax.models import videomae_pretrain as videomae_pretrain
