@@ -12,6 +12,7 @@ from vidjax.convert import (
     i3d,
     inception_v1,
     mobilenet_v2,
+    mvit,
     r3d,
     resnet,
     resnet3d,
@@ -107,6 +108,12 @@ _NAMINGS: Mapping[str, tuple[Naming, ...]] = {
     "videoprism": (videoprism.VIDEOPRISM,),
     "vjepa2": (vjepa2.ORIGINAL, *vjepa2.TRANSFORMERS),
     "vivit": (vivit.SCENIC, *vivit.TRANSFORMERS),
+    "mvit": (
+        mvit.SLOWFAST,
+        mvit.PYTORCHVIDEO,
+        mvit.MMACTION2,
+        mvit.TORCHVISION,
+    ),
     "video_swin": (
         video_swin.ORIGINAL,
         video_swin.MMACTION2,

@@ -10,6 +10,7 @@ from vidjax.models import i3d as i3d
 from vidjax.models import i3d_resnet as i3d_resnet
 from vidjax.models import inception_v1 as inception_v1
 from vidjax.models import mobilenet_v2 as mobilenet_v2
+from vidjax.models import mvit as mvit
 from vidjax.models import r2plus1d as r2plus1d
 from vidjax.models import r3d as r3d
 from vidjax.models import resnet as resnet

@@ -26,6 +26,8 @@ from vidjax.layers.head import Classifier
 from vidjax.layers.mlp import KERNEL_INIT, Mlp
 from vidjax.layers.norm import LayerNorm
 from vidjax.layers.patch_embed import PatchEmbed
+from vidjax.models import zoos
+from vidjax.models.r3d import torchvision_weights
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
@@ -309,14 +311,8 @@ def _join(windows: Array, size: Extent, window: Extent) -> Array:
 
 
 _VIEWS = Views(num_clips=4, num_crops=3)
-_MMACTION2 = "https://download.openmmlab.com/mmaction/v1.0/recognition/swin"
 _STORAGE = "https://github.com/SwinTransformer/storage/releases/download/v1.0.4"
-_TORCHVISION = "https://download.pytorch.org/models"
-_KINETICS: dict[str, Any] = {
-    "tag": "kinetics400",
-    "num_classes": 400,
-    "labels": "kinetics400",
-}
+_MMACTION2_TAG = "kinetics400_mmaction2"
 _CARD: dict[str, Any] = {
     # The test pipelines of configs/recognition/swin: a short side of 224 pixels.
     "clip": ClipSpec(num_frames=32, frame_stride=2, crop_fraction=1.0),
@@ -333,39 +329,27 @@ _CARD: dict[str, Any] = {
 }
 
 
-def _weights(url: str, zoo: str, accuracy: str, **fields: Any) -> Weights:
-    licence = "BSD-3-Clause" if zoo == "torchvision" else "Apache-2.0"
-    data = fields.pop("data", "Kinetics-400")
-    return Weights(
-        **{**_KINETICS, **fields},
-        description=f"{zoo}, trained on {data}",
-        file=url.rsplit("/", 1)[1],
-        url=url,
-        get=f"Download {url} and give its path.",
-        accuracy=f"{accuracy} {data} top-1 ({zoo})",
-        licence=f"{licence} ({zoo})",
-    )
-
-
-def _original(file: str, accuracy: str, **fields: Any) -> Weights:
-    return _weights(
-        f"{_STORAGE}/swin_{file}.pth",
+def _original(file: str, top1: str, **fields: Any) -> Weights:
+    data = fields.get("dataset", "Kinetics-400")
+    return zoos.published(
         "SwinTransformer/Video-Swin-Transformer",
-        accuracy,
+        f"{_STORAGE}/swin_{file}.pth",
+        f"{top1} {data} top-1 (SwinTransformer/Video-Swin-Transformer, README.md)",
         **fields,
     )
 
 
 def _torchvision(file: str, accuracy: str, tag: str = "torchvision") -> Weights:
     # At 15 frames per second from a short side of 256: a point less than the authors.
-    url = f"{_TORCHVISION}/swin3d_{file}.pth"
-    return _weights(url, "torchvision", accuracy, tag=f"kinetics400_{tag}")
+    (weights,) = torchvision_weights(f"swin3d_{file}.pth", f"{accuracy} (12 views)")
+    return dataclasses.replace(weights, tag=f"kinetics400_{tag}")
 
 
-def _mmaction2(config: str, stamp: str, accuracy: str, **fields: Any) -> Weights:
-    config = f"swin-{config}-pre_8xb8-amp-32x2x1-30e_kinetics400-rgb"
-    url = f"{_MMACTION2}/{config}/{config}_{stamp}.pth"
-    return _weights(url, "MMAction2", accuracy, **fields)
+def _mmaction2(
+    config: str, stamp: str, top1: str, tag: str = _MMACTION2_TAG
+) -> Weights:
+    config = f"swin-{config}-pre_8xb8-amp-32x2x1-30e"
+    return dataclasses.replace(zoos.mmaction2("swin", config, stamp, top1), tag=tag)
 
 
 @register(
@@ -379,7 +363,6 @@ def _mmaction2(config: str, stamp: str, accuracy: str, **fields: Any) -> Weights
             "tiny-p244-w877_in1k",
             "20220930-241016b2",
             "78.90",
-            tag="kinetics400_mmaction2",
         ),
     ),
     **_CARD,
@@ -400,7 +383,6 @@ def swin3d_t(**kwargs: Any) -> VideoSwin:
             "small-p244-w877_in1k",
             "20220930-e91ab986",
             "80.54",
-            tag="kinetics400_mmaction2",
         ),
     ),
     **_CARD,
@@ -428,7 +410,7 @@ def swin3d_s(**kwargs: Any) -> VideoSwin:
             "base_patch244_window877_kinetics600_22k",
             "84.0",
             tag="kinetics600",
-            data="Kinetics-600",
+            dataset="Kinetics-600",
             num_classes=600,
             labels=None,
         ),
@@ -438,7 +420,6 @@ def swin3d_s(**kwargs: Any) -> VideoSwin:
             "base-p244-w877_in1k",
             "20220930-182ec6cc",
             "80.57",
-            tag="kinetics400_mmaction2",
         ),
     ),
     **_CARD,
@@ -457,6 +438,7 @@ def swin3d_b(**kwargs: Any) -> VideoSwin:
             "large-p244-w877_in22k",
             "20220930-78ad8b11",
             "83.46",
+            "kinetics400",
         ),
     ),
     **_CARD,
@@ -475,7 +457,7 @@ def swin3d_l(**kwargs: Any) -> VideoSwin:
             "base_patch244_window1677_sthv2",
             "69.6",
             tag="ssv2",
-            data="Something-Something v2",
+            dataset="Something-Something v2",
             num_classes=174,
             labels=None,
         ),

@@ -59,7 +59,7 @@ def pytorchvideo(file: str, top1: str) -> Weights:
         file: Name of the file in the zoo's folder, such as "SLOW_8x8_R50.pyth".
         top1: Published accuracy in percent, of 30 views of 256 pixels.
     """
-    return _published(
+    return published(
         "PyTorchVideo",
         f"{_PYTORCHVIDEO}/kinetics/{file}",
         f"{top1} Kinetics-400 top-1 (PyTorchVideo, docs/source/model_zoo.md)",
@@ -73,7 +73,7 @@ def pytorchvideo_ssv2(file: str, top1: str) -> Weights:
         file: Name of the file in the zoo's folder, such as "SLOW_8x8_R50.pyth".
         top1: Published accuracy in percent, of three crops of 256 pixels.
     """
-    return _published(
+    return published(
         "PyTorchVideo",
         f"{_PYTORCHVIDEO}/ssv2/{file}",
         f"{top1} Something-Something v2 top-1 (PyTorchVideo, docs/source/model_zoo.md)",
@@ -88,7 +88,7 @@ def pyslowfast(file: str, top1: str) -> Weights:
         file: Name of the file in the zoo's folder, such as "SLOWFAST_8x8_R50.pkl".
         top1: Published accuracy in percent, of 30 views of 256 pixels.
     """
-    return _published(
+    return published(
         "PySlowFast",
         f"{_PYSLOWFAST}/model_zoo/kinetics400/{file}",
         f"{top1} Kinetics-400 top-1 (facebookresearch/SlowFast, MODEL_ZOO.md)",
@@ -103,7 +103,7 @@ def pyslowfast_ssv2(file: str, top1: str) -> Weights:
         file: Name of the file in the zoo's folder, such as "SLOWFAST_16x8_R50.pkl".
         top1: Published accuracy in percent, of one view of 256 pixels.
     """
-    return _published(
+    return published(
         "PySlowFast",
         f"{_PYSLOWFAST}/pyslowfast/model_zoo/multigrid/model_zoo/SSv2/{file}",
         f"{top1} Something-Something v2 top-1 (facebookresearch/SlowFast, "
@@ -122,7 +122,7 @@ def mmaction2(family: str, config: str, stamp: str, top1: str) -> Weights:
         top1: Published accuracy in percent, of 30 views.
     """
     config = f"{config}_kinetics400-rgb"
-    return _published(
+    return published(
         "MMAction2",
         f"{_MMACTION2}/{family}/{config}/{config}_{stamp}.pth",
         f"{top1} Kinetics-400 top-1 (MMAction2, configs/recognition/{family}/"
@@ -130,7 +130,7 @@ def mmaction2(family: str, config: str, stamp: str, top1: str) -> Weights:
     )
 
 
-def _published(
+def published(
     zoo: str,
     url: str,
     accuracy: str,
@@ -139,6 +139,17 @@ def _published(
     num_classes: int = 400,
     labels: str | None = "kinetics400",
 ) -> Weights:
+    """Returns weights of a zoo under the licence Apache-2.0.
+
+    Args:
+        zoo: Its name.
+        url: Address of the file.
+        accuracy: Published accuracy, with its source.
+        tag: Name by which they are loaded.
+        dataset: What they were trained on.
+        num_classes: Classes of their classifier.
+        labels: Name of the list of classes, if vidjax has it.
+    """
     return Weights(
         tag=tag,
         description=f"{zoo}, trained on {dataset}",
