@@ -12,12 +12,11 @@ from vidjax.convert.inflation import explain_inflation
 from vidjax.convert.variables import flatten
 from vidjax.layers.conv import ConvBlock
 from vidjax.layers.head import Classifier
-from vidjax.layers.non_local import NonLocal
 from vidjax.layers.norm import BatchNorm
 from vidjax.models import csn, i3d, i3d_resnet, r3d, resnet, slow, slowfast
 from vidjax.models.efficientnet_lite0 import LITE_TINY, EfficientNet3D
 from vidjax.models.registry import create_model
-from vidjax.models.resnet3d import ResNet3D
+from vidjax.models.resnet3d import NonLocalKind, ResNet3D
 from vidjax.models.video_resnet import VideoResNet
 
 CLIP = (8, 32, 32, 3)
@@ -44,7 +43,7 @@ _FAST_FIRST = dataclasses.replace(
     slowfast.SLOWFAST_TINY, fusion_norm=False, picks="strided", first="fast"
 )
 _CSN = dataclasses.replace(csn.CSN_TINY, kinds=("ir",) * 3)
-_IDENTITY = dataclasses.replace(i3d_resnet.I3D_TINY, non_local_block=NonLocal)
+_IDENTITY = dataclasses.replace(i3d_resnet.I3D_TINY, non_local_kind=NonLocalKind())
 
 # The image network, the video network's module and arguments, and the frames that its
 # clips need for some to be far from both ends.
