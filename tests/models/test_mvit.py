@@ -198,7 +198,7 @@ def test_tokens_of_v1_carry_their_place_and_time():
 
 def test_one_classifies_the_class_token_the_other_the_mean_of_the_rest():
     clip = jax.random.normal(jax.random.key(1), (1, 8, 32, 32, 3))
-    token = MViT(V2_TINY, 5)
+    token = MViT(dataclasses.replace(V2_TINY, classify="class"), 5)
     mean = MViT(dataclasses.replace(V2_TINY, classify="mean"), 5)
     variables = _noisy(jax.jit(token.init)(jax.random.key(0), clip))
     _, ends = jax.jit(token.apply)(variables, clip)

@@ -315,8 +315,9 @@ class MViT(nn.Module):
         Returns:
             Logits [B, num_classes]; maps of all tokens but the class token by the names
             of the stages, "cube1" [B, T/2, H/4, W/4, D] and "scale2" to "scale5", with
-            "features" (the last of them, normalised), "pooled" [B, D] (the class token)
-            and "logits_per_step" [B, 1, num_classes].
+            "features" (the last of them; normalised, unless their mean is classified),
+            "pooled" [B, D] (what is classified) and "logits_per_step" [B, 1,
+            num_classes].
 
         Raises:
             ValueError: If the clip does not have five axes.

@@ -40,11 +40,16 @@ V2_S_MASKFEAT = dataclasses.replace(V2_S, widen_in_attention=False, classify="me
 V2_S_MASKFEAT_MMACTION2 = dataclasses.replace(V2_S_MASKFEAT, classify="class")
 V2_B = Layout(depth=24, doubles=(2, 5, 21), frames=32)
 V2_L = Layout(depth=48, doubles=(2, 8, 44), width=144, heads=2, frames=40, size=312)
-# Ours.
+# Ours. Behind the last block, class tokens know nothing of how queries were pooled: the
+# mean trains all of it.
+V2_TINY = Layout(3, (1, 2), width=16, frames=8, size=32, kv_stride=4, classify="mean")
 V1_TINY = dataclasses.replace(
-    V1_B, depth=3, doubles=(1, 2), width=16, frames=8, size=32, kv_stride=4
+    V2_TINY,
+    relative=False,
+    widen_in_attention=False,
+    pool_all_queries=False,
+    residual_pool=False,
 )
-V2_TINY = Layout(3, (1, 2), width=16, frames=8, size=32, kv_stride=4)
 
 _V1 = (
     'Fan et al., "Multiscale Vision Transformers", ICCV 2021, '
