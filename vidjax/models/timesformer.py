@@ -177,7 +177,7 @@ class DividedBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n d"]:
-        """Maps tokens [B, 1 + T * H * W, D], the class token first, to the same."""
+        """Maps tokens [B, 1 + T * H * W, D] to the same; the class token is first."""
         token, places = x[:, None, :1], x[:, 1:]
         places = places.reshape(x.shape[0], self.frames, -1, x.shape[-1])
         places = places + self._over_time(places)

@@ -14,7 +14,6 @@ import dataclasses
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -27,6 +26,7 @@ from vidjax.layers.patch_embed import PatchEmbed
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
+from vidjax.ops.position import sines_and_cosines as sines_and_cosines
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
 
 
@@ -180,32 +180,6 @@ def blocks(
         )
         for i, rate in enumerate(drop_path_rates(drop_path_rate, layout.depth))
     ]
-
-
-def sines_and_cosines(length: int, width: int) -> np.ndarray:
-    """Returns the fixed table of positions.
-
-    Column 2i of row p is sin(p / 10000^(2i / width)), column 2i + 1 its cosine.
-
-    Args:
-        length: Number of positions N.
-        width: Of a token, D.
-
-    Returns:
-        [1, N, D], float32, computed in float64.
-
-    References:
-        Vaswani et al., "Attention Is All You Need", NeurIPS 2017,
-        https://arxiv.org/abs/1706.03762, Sec. 3.5.
-
-    Example:
-        >>> sines_and_cosines(2, 4)[0, 0].tolist()
-        [0.0, 1.0, 0.0, 1.0]
-    """
-    column = np.arange(width)
-    angle = np.arange(length)[:, None] / 10000 ** (2 * (column // 2) / width)
-    table = np.where(column % 2, np.cos(angle), np.sin(angle))
-    return table[None].astype(np.float32)
 
 
 _PAPER = (

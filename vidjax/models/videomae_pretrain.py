@@ -11,10 +11,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
-from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jax.typing import ArrayLike, DTypeLike
+from jaxtyping import Array, Float
 
 from vidjax.layers.block import Block
 from vidjax.layers.head import Classifier
@@ -71,7 +70,7 @@ class VideoMAEPretrain(nn.Module):
     def __call__(
         self,
         clip: Clip,
-        mask: Bool[Array | np.ndarray, "b n"] | None = None,
+        mask: ArrayLike | None = None,
         *,
         train: bool = False,
     ) -> tuple[Logits, Endpoints]:
@@ -151,16 +150,18 @@ class VideoMAEPretrain(nn.Module):
                 f"Expected a mask of shape {x.shape[:2]}, one truth value for each of "
                 f"the blocks {grid} of a clip, got {mask.shape}."
             )
-        try:
-            counts = np.unique(np.sum(np.asarray(mask), axis=1))
-        except jax.errors.TracerArrayConversionError:
-            return grid[0] * hidden_places(grid, self.mask_ratio)
-        if len(counts) > 1:
+        with jax.ensure_compile_time_eval():
+            counts = jnp.sum(jnp.asarray(mask), axis=1)
+            try:
+                fewest, most = int(counts.min()), int(counts.max())
+            except jax.errors.ConcretizationTypeError:
+                return grid[0] * hidden_places(grid, self.mask_ratio)
+        if fewest != most:
             raise ValueError(
                 "Expected a mask that hides as many blocks in every clip, got one that "
-                f"hides from {counts[0]} to {counts[-1]}."
+                f"hides from {fewest} to {most}."
             )
-        return int(counts[0])
+        return fewest
 
 
 class Decoder(nn.Module):
