@@ -95,6 +95,32 @@ def resize_nearest(
     return jnp.concatenate([table[:, :extra], places], axis=1)
 
 
+def sines_and_cosines(length: int, width: int) -> np.ndarray:
+    """Returns the fixed table of positions.
+
+    Column 2i of row p is sin(p / 10000^(2i / width)), column 2i + 1 its cosine.
+
+    Args:
+        length: Number of positions N.
+        width: Of a token, D.
+
+    Returns:
+        [1, N, D], float32, computed in float64.
+
+    References:
+        Vaswani et al., "Attention Is All You Need", NeurIPS 2017,
+        https://arxiv.org/abs/1706.03762, Sec. 3.5.
+
+    Example:
+        >>> sines_and_cosines(2, 4)[0, 0].tolist()
+        [0.0, 1.0, 0.0, 1.0]
+    """
+    column = np.arange(width)
+    angle = np.arange(length)[:, None] / 10000 ** (2 * (column // 2) / width)
+    table = np.where(column % 2, np.cos(angle), np.sin(angle))
+    return table[None].astype(np.float32)
+
+
 def _check_rows(table: Array, grid: tuple[int, ...], extra: int) -> None:
     if table.shape[1] != math.prod(grid) + extra:
         raise ValueError(
