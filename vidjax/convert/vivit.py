@@ -8,10 +8,8 @@ import numpy as np
 
 from vidjax.convert import qkv
 from vidjax.convert.rules import Arrays, Naming, Transform, dense_rules, same
-from vidjax.models.vivit import BASE, stored_grid
-from vidjax.ops.position import resize_linear
+from vidjax.models.vivit import BASE, fit_table
 
-_Grid = tuple[int, int, int]
 _PARTS = ("query", "key", "value")
 
 
@@ -32,10 +30,6 @@ def _join_scenic(arrays: Arrays) -> Arrays:
     }
     pattern = rf"(.+/)(?P<part>{'|'.join(_PARTS)})/(kernel|bias)"
     return qkv.join(flat, pattern, r"\1qkv/\3", _PARTS, axis=-1)
-
-
-def _resized(table: np.ndarray, grid: _Grid, new_grid: _Grid, extra: int) -> np.ndarray:
-    return np.asarray(resize_linear(jnp.array(table), grid, new_grid, extra=extra))
 
 
 def _scenic() -> dict[str, tuple[str, Transform]]:
@@ -202,5 +196,5 @@ def resize(got: Arrays, shape: _Shape) -> None:
     for path, grid in grids.items():
         if path not in got:
             continue
-        stored = stored_grid(got[path].shape[1] - extra, grid, BASE.grid)
-        got[path] = _resized(got[path], stored, grid, extra)
+        table = jnp.array(got[path])
+        got[path] = np.asarray(fit_table(table, grid, BASE.grid, extra))

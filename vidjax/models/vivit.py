@@ -199,6 +199,27 @@ def stored_grid(
     )
 
 
+def fit_table(
+    table: Array,
+    grid: tuple[int, int, int],
+    usual: tuple[int, int, int],
+    extra: int,
+) -> Array:
+    """Resizes a table of positions to a grid; see `stored_grid`.
+
+    Args:
+        table: [1, extra + N, D].
+        grid: The grid (T', H', W') that is wanted.
+        usual: The grid of the card's clip.
+        extra: Rows in front that have no place.
+
+    Returns:
+        [1, extra + T' * H' * W', D].
+    """
+    stored = stored_grid(table.shape[1] - extra, grid, usual)
+    return resize_linear(table, stored, grid, extra=extra)
+
+
 class ViViT(nn.Module):
     """A transformer on tubelets.
 
@@ -312,8 +333,7 @@ class ViViT(nn.Module):
             shape = (1, math.prod(grid) + extra, width)
             return self.param(name, _POSITION_INIT, shape)
         table = self.get_variable("params", name)
-        stored = stored_grid(table.shape[1] - extra, grid, self.layout.grid)
-        return resize_linear(table, stored, grid, extra=extra)
+        return fit_table(table, grid, self.layout.grid, extra)
 
     @nn.nowrap
     def _encode(

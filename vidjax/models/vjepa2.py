@@ -14,10 +14,10 @@ that, and it is kept. Norms have epsilon 1e-6 in the encoder and 1e-5 in the pro
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
@@ -84,12 +84,13 @@ def rotate(
         Both, turned; the channels behind the last whole third stay.
     """
     part = 2 * (query.shape[-1] // 3 // 2)
-    places = np.stack(np.unravel_index(np.arange(np.prod(grid)), grid), axis=-1)
-    speed = _BASE_ANGLE ** -(np.arange(part // 2) / (part / 2))
+    number = jnp.arange(math.prod(grid))
+    places = jnp.stack(jnp.unravel_index(number, grid), axis=-1).astype(jnp.float32)
+    speed = _BASE_ANGLE ** -(jnp.arange(part // 2) / (part / 2))
     # Angles 0, 1, 2 ... and once more, beside pairs (0, 1), (2, 3) ...
-    angle = places[:, :, None] * np.concatenate([speed, speed])[None, None, :]
+    angle = places[:, :, None] * jnp.concatenate([speed, speed])[None, None, :]
     angle = angle.reshape(1, len(places), 1, 3 * part)
-    cos, sin = (jnp.asarray(f(angle), jnp.float32) for f in (np.cos, np.sin))
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
 
     def turn(x: Array) -> Array:
         moving = x[..., : 3 * part].astype(jnp.float32)
