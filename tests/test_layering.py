@@ -21,7 +21,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "layers": ({"ops", "typing"}, {"jax", "flax", "einops", "jaxtyping"}, set()),
     "models": (
         {"layers", "ops", "typing"},
-        {"jax", "flax", "einops", "jaxtyping"},
+        {"jax", "flax", "einops", "jaxtyping", "numpy"},  # For tables of indices.
         set(),
     ),
     "convert": (
