@@ -157,7 +157,7 @@ class PooledAttention(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n2 d2"]:
-        """Maps the class token and N - 1 tokens to as many as there are queries."""
+        """Maps [B, N, D] to queries [B, N2, D2], the class token first."""
         heads, width = self.stage.heads, self.stage.width
         dense = functools.partial(nn.Dense, kernel_init=KERNEL_INIT, dtype=self.dtype)
         qkv = dense(3 * width, name="qkv")(x)
@@ -243,7 +243,7 @@ class MultiscaleBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b n2 d2"]:
-        """Maps the class token and N - 1 tokens to as many as there are queries."""
+        """Maps [B, N, D] to queries [B, N2, D2], the class token first."""
         norm = functools.partial(LayerNorm, _EPSILON, self.dtype)
         drop = DropPath(self.drop_path)
         attend = PooledAttention(

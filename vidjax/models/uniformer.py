@@ -74,7 +74,7 @@ class ConvBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w d"]) -> Float[Array, "b t h w d"]:
-        """Transforms a map [B, T, H, W, D]."""
+        """Maps [B, T, H, W, D] to the same shape."""
         width = x.shape[-1]
         drop = functools.partial(DropPath(self.drop_path_rate), train=self.train)
         point = functools.partial(self.conv, kernel_size=(1, 1, 1))

@@ -79,7 +79,7 @@ class Pooler(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b 1 d"]:
-        """Pools tokens [B, N, D] to one [B, 1, D]."""
+        """Maps tokens [B, N, D] to one [B, 1, D]."""
         batch, length, width = x.shape
         dense = functools.partial(nn.Dense, kernel_init=_KERNEL_INIT, dtype=self.dtype)
         token = self.param("query_token", _KERNEL_INIT, (1, width))

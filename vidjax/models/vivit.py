@@ -109,7 +109,7 @@ class TimeSpaceBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b t n d"]) -> Float[Array, "b t n d"]:
-        """Transforms tokens [B, T, N, D] of T steps and N places."""
+        """Maps T steps of N tokens [B, T, N, D] to [B, T, N, D]."""
         norm = functools.partial(LayerNorm, dtype=self.dtype)
         drop = functools.partial(
             DropPath(self.drop_path_rate, rescale=False), train=self.train

@@ -117,7 +117,7 @@ class CrossAttention(nn.Module):
     def __call__(
         self, token: Float[Array, "b 1 d"], x: Float[Array, "b n d"]
     ) -> Float[Array, "b 1 d"]:
-        """Gathers from tokens [B, N, D] into one [B, 1, D]."""
+        """Maps one token [B, 1, D] and N others [B, N, D] to one [B, 1, D]."""
         batch, length, width = x.shape
         dense = functools.partial(nn.Dense, kernel_init=KERNEL_INIT, dtype=self.dtype)
         query = dense(width, name="query")(token).reshape(batch, 1, self.heads, -1)
@@ -143,7 +143,7 @@ class Probe(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b n d"]) -> Float[Array, "b 1 d"]:
-        """Pools tokens [B, N, D] to one [B, 1, D]."""
+        """Maps tokens [B, N, D] to one [B, 1, D]."""
         width, heads = x.shape[-1], self.layout.probe_heads
         epsilon = 1e-5  # PyTorch's default, in src/models/attentive_pooler.py.
         block = nn.remat(Block) if self.remat else Block
