@@ -175,7 +175,10 @@ def test_early_fusion_stacks_frames_before_channels():
 def test_early_fusion_refuses_a_clip_of_another_length():
     model = EarlyFusion(3, BASIC)
     variables = model.init(jax.random.key(0), _clip(frames=2))
-    with pytest.raises(ValueError, match=r"Expected 6 channels in all frames.* got 4 frames of 3 channels"):
+    with pytest.raises(
+        ValueError,
+        match=r"Expected 6 channels in all frames.* got 4 frames of 3 channels",
+    ):
         _run(model, variables, _clip(frames=4))
 
 
