@@ -256,7 +256,7 @@ def _nonlocal(path):
     """Names of the authors' ResNet-50 with non-local blocks."""
     wrapped = {f"layer2_{i}" for i in (0, 2)} | {f"layer3_{i}" for i in (0, 2, 4)}
     path = path.removeprefix("backbone/")
-    if match := re.fullmatch(r"(layer(\d)_(\d))_nl/(\w+)", path):
+    if match := re.fullmatch(r"(layer(\d)_(\d))_non_local/(\w+)", path):
         _, stage, block, part = match.groups()
         part = {
             "theta": "theta",
@@ -285,7 +285,9 @@ def test_non_local_blocks_stand_where_the_authors_put_them():
     _, problems = translate(arrays, resnet.TSM_MIT)
     assert problems == []
     from_arrays(name, arrays)
-    with pytest.raises(ValueError, match="layer2_0_nl/bn/bias: the model has no such"):
+    with pytest.raises(
+        ValueError, match="layer2_0_non_local/bn/bias: the model has no"
+    ):
         from_arrays("tsm_resnet50", arrays)
 
 

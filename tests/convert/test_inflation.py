@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,13 @@ from flax import linen as nn
 
 from vidjax.convert import inflate
 from vidjax.convert.inflation import explain_inflation
-from vidjax.convert.variables import flatten
+from vidjax.convert.variables import abstract_variables, flatten, unflatten
 from vidjax.layers.conv import ConvBlock
 from vidjax.layers.head import Classifier
 from vidjax.layers.norm import BatchNorm
 from vidjax.models import csn, i3d, i3d_resnet, r3d, resnet, slow, slowfast
 from vidjax.models.efficientnet_lite0 import LITE_TINY, EfficientNet3D
-from vidjax.models.registry import create_model
+from vidjax.models.registry import create_model, model_card
 from vidjax.models.resnet3d import NonLocalKind, ResNet3D
 from vidjax.models.video_resnet import VideoResNet
 
@@ -164,6 +165,36 @@ def _assert_near(found, expected):
     scale = float(jnp.abs(expected).max())
     assert scale > 0
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "fresh"),
+    [
+        ("resnet50", "c2d_resnet50", r"nothing"),
+        ("resnet50", "i3d_resnet50", r"nothing"),
+        ("resnet50", "slow_8x8_resnet50", r"nothing"),
+        ("resnet50", "tsn_resnet50", r"nothing"),
+        ("resnet50", "tsm_resnet50_nonlocal", r".*_non_local/.*"),
+        ("resnet101", "csn_resnet101", r".*/(conv2|bn2)/.*"),
+        ("resnet18", "r3d_18", r"nothing"),
+        ("inception_v1", "i3d_rgb", r"nothing"),
+        ("inception_v1", "i3d_flow", r"nothing"),
+        ("mobilenet_v2", "tsm_mobilenet_v2", r"nothing"),
+        ("efficientnet_lite0", "efficientnet3d_lite0", r"nothing"),
+    ],
+)
+def test_registered_networks_fit_at_full_size(source, target, fresh):
+    """Only what a 2D network cannot give starts afresh."""
+    image_model = create_model(source)
+    places = abstract_variables(image_model, model_card(source).clip.shape)
+    variables = unflatten(
+        {path: np.broadcast_to(np.float32(1), p.shape) for path, p in places.items()}
+    )
+    model = create_model(target, num_classes=image_model.num_classes)
+    found = explain_inflation(variables, model, model_card(target).clip.shape)
+    assert all(re.fullmatch(fresh, path) for path in found.fresh)
+    assert bool(found.fresh) == (fresh != "nothing")
+    assert found.inflated or target.startswith("ts")
 
 
 @STILL

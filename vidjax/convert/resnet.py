@@ -35,10 +35,10 @@ def _torchvision(prefix: str, head: str, *, shifted: bool = False) -> Rules:
 def _non_local(block: str) -> Rules:
     """Names of ops/non_local.py: behind some convolutions there is a pool."""
     return {
-        **dense_rules(rf"{block}\.theta", f"{_PLACE}_nl/theta"),
-        **dense_rules(rf"{block}\.(g|phi)\.0", rf"{_PLACE}_nl/\3"),
-        **dense_rules(rf"{block}\.W\.0", f"{_PLACE}_nl/out"),
-        **norm_rules(rf"{block}\.W\.1", f"{_PLACE}_nl/bn"),
+        **dense_rules(rf"{block}\.theta", f"{_PLACE}_non_local/theta"),
+        **dense_rules(rf"{block}\.(g|phi)\.0", rf"{_PLACE}_non_local/\3"),
+        **dense_rules(rf"{block}\.W\.0", f"{_PLACE}_non_local/out"),
+        **norm_rules(rf"{block}\.W\.1", f"{_PLACE}_non_local/bn"),
     }
 
 

@@ -232,7 +232,7 @@ class ResNetTrunk(nn.Module):
                     name=name,
                 )(x)
                 if name in layout.non_local:
-                    x = non_local(x.shape[-1] // 2, train, name=f"{name}_nl")(x)
+                    x = non_local(x.shape[-1] // 2, train, name=f"{name}_non_local")(x)
             endpoints[f"layer{stage + 1}"] = x
         return x, endpoints
 
