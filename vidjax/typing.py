@@ -18,6 +18,10 @@ Interpolation = Literal["bilinear", "bicubic", "area"]
 Sampling = Literal["dense", "segments"]
 ChannelOrder = Literal["rgb", "bgr"]
 
+Task = Literal["classify", "localize", "flow"]
+"""What a model does: "classify" clips, "localize" actions in the features of a video,
+or see the "flow" between two frames."""
+
 Head = Literal["keep", "reset", "match"]
 """What becomes of a classifier when weights are loaded: "keep" takes the one of the
 weights, "reset" starts it afresh, "match" takes it where it has the right number of
@@ -81,6 +85,26 @@ class ClipSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class FeatureSpec:
+    """The features of an untrimmed video that a detector of actions wants.
+
+    Attributes:
+        length: Steps T to which features of shorter videos are padded.
+        channels: Channels C of a step.
+        multiple: Features of longer videos are padded to a multiple of this.
+    """
+
+    length: int
+    channels: int
+    multiple: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape (T, C) of the features of one video."""
+        return (self.length, self.channels)
+
+
+@dataclasses.dataclass(frozen=True)
 class Views:
     """Which clips of a video are scored at test time, and how the scores are joined.
 
@@ -132,7 +156,7 @@ class ModelCard:
 
     Attributes:
         name: Registered name.
-        clip: The clip that it wants.
+        clip: The clip that it wants; of a detector, the features.
         family: Architecture, such as "i3d".
         fusion: Where time is joined: "none" (images), "late", "early", "slow" (3D),
             "shift" or "attention".
@@ -144,10 +168,11 @@ class ModelCard:
         weights: Published weights.
         accuracy: Published accuracy of the architecture, with its source, where that of
             `weights` does not say it.
+        task: What it does.
     """
 
     name: str
-    clip: ClipSpec
+    clip: ClipSpec | FeatureSpec
     family: str
     fusion: Literal["none", "late", "early", "slow", "shift", "attention"]
     paper: str
@@ -157,3 +182,4 @@ class ModelCard:
     views: Views = Views()
     weights: tuple[Weights, ...] = ()
     accuracy: str = ""
+    task: Task = "classify"

@@ -1,4 +1,4 @@
-"""What every registered model must do. A new model is covered by registering."""
+"""What every registered classifier must do; a new one is covered by registering."""
 
 import functools
 import math
@@ -21,7 +21,7 @@ def _each(names):
 
 
 def _smallest_of_each_family():
-    cards = [models.model_card(name) for name in models.list_models()]
+    cards = [models.model_card(n) for n in models.list_models(task="classify")]
     cards = [card for card in cards if not card.name.endswith("tiny")]
     families = {card.family for card in cards}
     return sorted(
@@ -30,8 +30,8 @@ def _smallest_of_each_family():
     )
 
 
-ALL = _each(models.list_models())
-TINY = _each(models.list_models("*tiny"))
+ALL = _each(models.list_models(task="classify"))
+TINY = _each(models.list_models("*tiny", task="classify"))
 FAMILIES = _each(_smallest_of_each_family())
 
 

@@ -239,9 +239,10 @@ def trace(model: nn.Module, clip_shape: tuple[int, ...], *, batch: int = 1) -> T
         ValueError: If the shape has not four positive numbers, the batch is empty, or
             the model does not take such clips.
     """
-    if len(clip_shape) != 4 or min(clip_shape) < 1:
+    if len(clip_shape) not in (2, 4) or min(clip_shape) < 1:
         raise ValueError(
-            f"clip_shape must be four positive numbers (T, H, W, C), got {clip_shape}."
+            "clip_shape must be four positive numbers (T, H, W, C), or two (T, C) of "
+            f"features, got {clip_shape}."
         )
     if batch < 1:
         raise ValueError(f"batch must be at least 1, got {batch}.")

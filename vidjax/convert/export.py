@@ -19,7 +19,7 @@ def to_arrays(
     variables: Mapping[str, Any],
     naming: str = "torchvision",
     *,
-    clip_shape: tuple[int, int, int, int] | None = None,
+    clip_shape: tuple[int, ...] | None = None,
 ) -> dict[str, np.ndarray]:
     """Converts variables of a registered model back, for use elsewhere.
 

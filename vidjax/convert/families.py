@@ -29,8 +29,8 @@ from vidjax.convert import (
 from vidjax.convert.rules import Arrays, Naming
 from vidjax.convert.variables import Places
 
-Shape = tuple[int, int, int, int]
-"""Shape (T, H, W, C) of one clip."""
+Shape = tuple[int, ...]
+"""Shape (T, H, W, C) of one clip, or (T, C) of the features of one video."""
 
 _STEM = "params/backbone/conv1/kernel"
 

@@ -27,7 +27,7 @@ def from_arrays(
     *,
     num_classes: int | None = None,
     head: Head = "keep",
-    clip_shape: tuple[int, int, int, int] | None = None,
+    clip_shape: tuple[int, ...] | None = None,
     naming: str | None = None,
 ) -> Variables:
     """Converts foreign weights for a registered model.

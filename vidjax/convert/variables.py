@@ -60,9 +60,7 @@ def unflatten(arrays: Arrays) -> Variables:
     return traverse_util.unflatten_dict(arrays, sep="/")
 
 
-def abstract_variables(
-    model: nn.Module, clip_shape: tuple[int, int, int, int]
-) -> Places:
+def abstract_variables(model: nn.Module, clip_shape: tuple[int, ...]) -> Places:
     """Returns the places of a model; nothing is allocated or computed.
 
     Args:
@@ -79,7 +77,7 @@ def abstract_variables(
 
 def fresh_variables(
     model: nn.Module,
-    clip_shape: tuple[int, int, int, int],
+    clip_shape: tuple[int, ...],
     prefix: str | tuple[str, ...],
 ) -> Arrays:
     """Initialises some places of a model, always alike.

@@ -16,7 +16,7 @@ from vidjax.convert.rules import (
 )
 
 Rules = dict[str, tuple[str, Transform]]
-Shape = tuple[int, int, int, int]
+Shape = tuple[int, ...]
 
 POSITIONS = "params/pos_embed"
 PATCHES = "params/patch_embed/kernel"

@@ -150,7 +150,7 @@ TRANSFORMERS = tuple(
 )
 
 
-_Shape = tuple[int, int, int, int]
+_Shape = tuple[int, ...]
 _EMBED, _PATCHES = "params/pos_embed", "params/patch_embed/kernel"
 _TIME_EMBED = "params/time_embed"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from flax import linen as nn
 
-from vidjax.typing import ModelCard
+from vidjax.typing import ClipSpec, ModelCard, Task
 
 Builder = Callable[..., nn.Module]
 
@@ -54,11 +54,12 @@ def register(**card: Any) -> Callable[[Builder], Builder]:
     return add
 
 
-def list_models(pattern: str = "*") -> list[str]:
+def list_models(pattern: str = "*", *, task: Task | None = None) -> list[str]:
     """Returns the registered names that match a shell pattern, sorted.
 
     Args:
         pattern: Such as "i3d_*"; `*`, `?` and `[...]` have their usual meaning.
+        task: What the models do; None takes all.
 
     Returns:
         The names; empty if none matches.
@@ -67,7 +68,8 @@ def list_models(pattern: str = "*") -> list[str]:
         >>> list_models("i3d_*b")
         ['i3d_rgb']
     """
-    return sorted(fnmatch.filter(_ENTRIES, pattern))
+    names = sorted(fnmatch.filter(_ENTRIES, pattern))
+    return [name for name in names if task in (None, _ENTRIES[name].card.task)]
 
 
 def _entry(name: str) -> Entry:
@@ -97,6 +99,31 @@ def model_card(name: str) -> ModelCard:
         (64, 224, 224, 3)
     """
     return _entry(name).card
+
+
+def clip_spec(name: str) -> ClipSpec:
+    """Returns the clip that a classifier wants.
+
+    Args:
+        name: A registered name.
+
+    Returns:
+        The clip of its card.
+
+    Raises:
+        ValueError: If no model has this name, or the model does not classify clips.
+
+    Example:
+        >>> clip_spec("c3d").num_frames
+        16
+    """
+    card = _entry(name).card
+    if card.task != "classify" or not isinstance(card.clip, ClipSpec):
+        raise ValueError(
+            f"{name} does not classify clips: its task is {card.task!r}. `vidjax "
+            "models` lists those that do."
+        )
+    return card.clip
 
 
 def create_model(name: str, **arguments: Any) -> nn.Module:

@@ -7,7 +7,7 @@ from typing import Any
 from vidjax.analysis import plots
 from vidjax.analysis.conventions import ConventionName
 from vidjax.analysis.cost import Cost, LayerCost, cost
-from vidjax.models.registry import model_card
+from vidjax.models.registry import clip_spec
 
 __all__ = ["Cost", "LayerCost", "clip_cost", "plot_cost"]
 
@@ -38,7 +38,9 @@ def clip_cost(
         ValueError: As for `vidjax.cost`.
         TypeError: If the module has no such attribute.
     """
-    clip = model_card(name).clip
+    if num_frames is None and size is None:
+        return cost(name, batch=batch, convention=convention, **arguments)
+    clip = clip_spec(name)
     clip = dataclasses.replace(
         clip,
         num_frames=clip.num_frames if num_frames is None else num_frames,

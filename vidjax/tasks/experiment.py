@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from vidjax.config import Config
 from vidjax.data.sources import Source, Split, make_source
-from vidjax.models import create_model, model_card
+from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.ops.pixels import normalize
 from vidjax.typing import ClipSpec, Views
 
@@ -50,7 +50,7 @@ def make_spec(config: Config) -> ClipSpec:
         >>> make_spec(config).shape
         (16, 224, 224, 3)
     """
-    spec = _replace_given(model_card(config.model).clip, config.data, _CLIP_FIELDS)
+    spec = _replace_given(clip_spec(config.model), config.data, _CLIP_FIELDS)
     if spec.channels != 3:
         raise ValueError(
             f"{config.model} wants clips of {spec.channels} channels (optical flow), "

@@ -7,7 +7,7 @@ from typing import Any
 from vidjax.convert import load_variables, save_variables
 from vidjax.convert.card import make_metadata
 from vidjax.convert.inflation import Inflation, explain_inflation
-from vidjax.models.registry import create_model, model_card
+from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.typing import Head, Temporal
 
 
@@ -77,8 +77,7 @@ def inflate_file(
     Raises:
         ValueError: If a name or the weights are unknown, or the networks do not match.
     """
-    card = model_card(target)
-    frames, side, _, depth = card.clip.shape
+    frames, side, _, depth = clip_spec(target).shape
     side = size or side
     clip_shape = (num_frames or frames, side, side, channels or depth)
     given = {} if num_classes is None else {"num_classes": num_classes}

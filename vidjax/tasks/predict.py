@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from vidjax import data
 from vidjax.convert import load_variables
 from vidjax.eval.views import ViewScores
-from vidjax.models.registry import create_model, model_card
+from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.ops.pixels import normalize
 from vidjax.tasks.workdir import load_workdir
 from vidjax.typing import Clip, ClipSpec, Views
@@ -196,7 +196,7 @@ def make_recognizer(
             f"{len(names)}."
         )
     model = create_model(name, num_classes=num_classes)
-    return Recognizer(model, variables, card.clip, card.views, names)
+    return Recognizer(model, variables, clip_spec(name), card.views, names)
 
 
 def predict(
@@ -244,7 +244,7 @@ def load_clip(path: StrPath, name: str) -> Clip:
         ValueError: If there is no such model, the file is no video that can be read, or
             the model wants other channels than a video has.
     """
-    spec = model_card(name).clip
+    spec = clip_spec(name)
     _check_channels(spec)
     return _normalize(jnp.asarray(data.load_clip(path, spec)), spec)
 

@@ -6,7 +6,12 @@ from vidjax.analysis.conventions import CONVENTIONS, ConventionName, count
 from vidjax.analysis.cost import Cost, trace
 from vidjax.analysis.kernels import CLIP_SHAPE, MAP_SHAPE, kernel_costs, network_costs
 from vidjax.analysis.program import layer_finder
-from vidjax.models.registry import create_model, list_models, model_card
+from vidjax.models.registry import (
+    clip_spec,
+    create_model,
+    list_models,
+    model_card,
+)
 from vidjax.typing import ModelCard
 
 COLUMNS = ("model", "family", "clip", "params", "GMACs", "published top-1", "weights")
@@ -180,7 +185,7 @@ def _rule_table() -> str:
 def _reconciled_table() -> str:
     rows = []
     for name, size, convention, source in _RECONCILED:
-        clip = model_card(name).clip
+        clip = clip_spec(name)
         traced = trace(create_model(name), (clip.num_frames, size, size, clip.channels))
         found = count(traced.forward, convention, layer_finder(traced.params))
         gmacs = f"{sum(found.values()) / 1e9:.3f}"
