@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "vidjax"
 # parties inside functions only (they are extras, or slow to import).
 EVERYTHING = {
     *("typing", "config", "ops", "layers", "models", "convert", "data"),
-    *("eval", "train", "analysis", "tasks"),
+    *("eval", "flow", "train", "analysis", "tasks"),
 }
 TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "typing": (set(), {"jaxtyping"}, set()),
@@ -24,6 +24,8 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"jax", "flax", "einops", "jaxtyping", "numpy"},  # For tables of indices.
         set(),
     ),
+    # NumPy holds what is read from files and drawn; PyAV has the codecs of images.
+    "flow": ({"ops", "typing"}, {"jax", "numpy", "jaxtyping"}, {"av"}),
     "convert": (
         {"models", "typing"},
         {"jax", "flax", "numpy", "jaxtyping"},

@@ -27,7 +27,10 @@ _HOMES = {
     "fit": "vidjax.tasks.fit",
     "evaluate": "vidjax.tasks.evaluate",
 }
-_ROOMS = ("config", "convert", "data", "eval", "layers", "models", "ops", "train")
+_ROOMS = (
+    *("config", "convert", "data", "eval", "flow"),
+    *("layers", "models", "ops", "train"),
+)
 
 __all__ = ["__version__", *_HOMES, *_ROOMS]
 

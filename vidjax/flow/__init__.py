@@ -1,0 +1,14 @@
+"""Optical flow: computed, warped, measured, read, written and drawn.
+
+Flow is in pixels, and `flow[y, x] = (u, v)` says where the pixel (x, y) of a first
+image is in a second one, u to the right and v down:
+
+    image0(x, y) ≈ image1(x + u, y + v).
+"""
+
+# Not lazily: a module and the function in it share a name here, and an import of the
+# module alone would put it where the function is to be.
+from vidjax.flow.metrics import endpoint_error
+from vidjax.flow.warp import warp
+
+__all__ = ["endpoint_error", "warp"]
