@@ -102,3 +102,25 @@ def test_a_stream_gives_the_published_logits_and_buffers_of_every_frame(case):
     for i in (0, 5, 9):
         theirs = case.outputs[f"last_buffer_{i}"].transpose(0, 2, 3, 1)
         assert _relative_error(state[blocks[i]], theirs) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [
+        ("torchvision__raft_large", "raft_large"),
+        ("torchvision__raft_small", "raft_small"),
+    ],
+    indirect=["case"],
+)
+def test_converted_weights_give_the_published_flow(case, name):
+    variables = convert.from_arrays(name, case.weights())
+    images = case.clip()
+
+    flow, _ = _network(name)(variables, *images)
+    apply = functools.partial(create_model(name, lookup="matmul").apply, iterations=1)
+    first, _ = jax.jit(apply)(variables, *images)
+
+    # In pixels, of flows of up to 11; 1e-5 is usual.
+    for ours, theirs in ((flow, "flow"), (first, "flow_first")):
+        expected = case.outputs[theirs].transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(ours, expected, atol=1e-4)

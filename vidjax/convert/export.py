@@ -60,7 +60,8 @@ def to_arrays(
     card = model_card(name)
     family = find_family(card.family)
     shape = clip_shape or family.made_for(arrays, card.clip.shape)
-    want = abstract_variables(create_model(name, num_classes=classes), shape)
+    arguments = {} if card.task == "flow" else {"num_classes": classes}
+    want = abstract_variables(create_model(name, **arguments), shape)
     family.settle(arrays, want, VIDJAX.name)
     if problems := check_fit(arrays, want):
         raise ValueError(

@@ -12,6 +12,7 @@ from vidjax.convert import (
     mobilenet_v2,
     mvit,
     r3d,
+    raft,
     resnet,
     resnet3d,
     s3d,
@@ -153,6 +154,7 @@ FAMILIES: Mapping[str, Family] = {
         )
     ),
     "r3d": Family((r3d.TORCHVISION,)),
+    "raft": Family((raft.TORCHVISION, raft.PRINCETON)),
     "r2plus1d": Family(
         (
             r3d.TORCHVISION_R2PLUS1D,

@@ -73,9 +73,10 @@ def from_arrays(
     want = abstract_variables(model, shape)
     family.settle(got, want, table.name)
     fresh: tuple[str, ...] = ()
-    if _settle_head(got, want, model.num_classes, head, problems):
+    classes: int = getattr(model, "num_classes", 0)  # Networks of flow have none.
+    if _settle_head(got, want, classes, head, problems):
         fresh = (HEAD, *_settle_pooler(got, want, family))
-    elif not model.num_classes and family.pooler:
+    elif not classes and family.pooler:
         _leave_out(got, family.pooler)
     problems += check_fit(got, want)
     if problems:

@@ -45,6 +45,7 @@ class Conv(nn.Module):
         time_padding: What stands beyond the first and the last frame, for a kernel
             with a time axis: zeros, or the frame at the edge again. With "edge" a
             still clip stays still, so that an inflated network is exact everywhere.
+        kernel_init: Initialiser of the kernel.
         dtype: Computation dtype; parameters stay float32.
     """
 
@@ -55,6 +56,7 @@ class Conv(nn.Module):
     use_bias: bool = False
     groups: int = 1
     time_padding: TimePadding = "zeros"
+    kernel_init: nn.initializers.Initializer = _KERNEL_INIT
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -73,7 +75,7 @@ class Conv(nn.Module):
         """
         self._check_channels(x)
         shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", _KERNEL_INIT, shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         axes = len(self.kernel_size)
         batch, space = x.shape[: -axes - 1], x.shape[-axes - 1 :]
         strides = self.strides

@@ -13,6 +13,7 @@ from vidjax.models import mobilenet_v2 as mobilenet_v2
 from vidjax.models import mvit as mvit
 from vidjax.models import r2plus1d as r2plus1d
 from vidjax.models import r3d as r3d
+from vidjax.models import raft as raft
 from vidjax.models import resnet as resnet
 from vidjax.models import s3d as s3d
 from vidjax.models import slow as slow
