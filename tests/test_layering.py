@@ -11,16 +11,17 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "vidjax"
 # Room: rooms of vidjax that it may import, third parties at the top of a file, third
 # parties inside functions only (they are extras, or slow to import).
 EVERYTHING = {
-    *("typing", "config", "ops", "layers", "models", "convert", "data"),
+    *("typing", "protocols", "config", "ops", "layers", "models", "convert", "data"),
     *("eval", "flow", "train", "analysis", "tasks"),
 }
 TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "typing": (set(), {"jaxtyping"}, set()),
+    "protocols": ({"typing"}, set(), set()),
     "config": ({"typing"}, set(), set()),
     "ops": ({"typing"}, {"jax", "einops", "jaxtyping", "numpy"}, set()),
     "layers": ({"ops", "typing"}, {"jax", "flax", "einops", "jaxtyping"}, set()),
     "models": (
-        {"layers", "ops", "typing"},
+        {"layers", "ops", "protocols", "typing"},
         {"jax", "flax", "einops", "jaxtyping", "numpy"},  # For tables of indices.
         set(),
     ),
@@ -48,7 +49,11 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"matplotlib"},
     ),
     "tasks": (EVERYTHING, {"jax", "flax", "numpy", "jaxtyping", "etils"}, set()),
-    "cli": ({"vidjax", "tasks", "config", "models", "typing"}, {"tyro", "rich"}, set()),
+    "cli": (
+        {"vidjax", "tasks", "config", "models", "typing"},
+        {"tyro", "rich"},
+        set(),
+    ),
 }
 
 

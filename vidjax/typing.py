@@ -17,6 +17,18 @@ Endpoints = dict[str, Array]
 Interpolation = Literal["bilinear", "bicubic", "area"]
 Sampling = Literal["dense", "segments"]
 ChannelOrder = Literal["rgb", "bgr"]
+Average = Literal["softmax", "logits", "positions"]
+
+FrameRule = Literal[
+    *("even", "mmaction2", "mmaction2_uniform", "pyslowfast", "pyslowfast_offset"),
+    *("pyslowfast_segments", "torchvision", "dmvr", "tsm", "tsm_twice", "tsm_dense"),
+]
+"""Whose rule says which frames the clips of a test have: "even" is ours, the others are
+those of published code (`vidjax.data.published`)."""
+
+CropRule = Literal["even", "mmaction2", "pyslowfast", "tsm", "torchvision"]
+"""Whose rule says where the crops of a test lie, and how sizes are rounded: "even" is
+ours, the others are those of published code (`vidjax.data.crops`)."""
 
 Task = Literal["classify", "localize", "flow"]
 """What a model does: "classify" clips, "localize" actions in the features of a video,
@@ -106,17 +118,40 @@ class FeatureSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Views:
-    """Which clips of a video are scored at test time, and how the scores are joined.
+    """A test protocol: which clips of a video are scored, and how scores are joined.
+
+    Published ones have names: `vidjax.protocols`.
 
     Attributes:
-        num_clips: Clips spread evenly over the video.
-        num_crops: 1 for the centre crop, 3 for crops along the longer side.
-        average: What is averaged over the views: "softmax" probabilities or "logits".
+        num_clips: Clips of a video.
+        num_crops: Crops of a clip: 1 is the centre, 3 lie along the longer side, 5 are
+            the corners and the centre, 10 are these and their mirror images.
+        average: What is averaged over the views: "softmax" probabilities, "logits", or
+            the softmax at each position of a fully convolutional head ("positions",
+            where a view scores the mean over its positions).
+        frames: Rule by which the frames of the clips are chosen.
+        crops: Rule by which frames are resized and cropped.
+        whole_side: Whether crops are as large as the short side of the frame, and not
+            as the clip that the model was trained on.
+        aspect: Width over height to which all frames are resized; None keeps theirs.
+        num_frames: Frames in a clip of the test; None takes the model's.
+        name: Of the protocol.
     """
 
     num_clips: int = 1
     num_crops: int = 1
-    average: Literal["softmax", "logits"] = "softmax"
+    average: Average = "softmax"
+    frames: FrameRule = "even"
+    crops: CropRule = "even"
+    whole_side: bool = False
+    aspect: float | None = None
+    num_frames: int | None = None
+    name: str = "center"
+
+    @property
+    def num_views(self) -> int:
+        """Views V of a video: the crops of the first clip come first."""
+        return self.num_clips * self.num_crops
 
 
 @dataclasses.dataclass(frozen=True)

@@ -93,9 +93,9 @@ def test_training_clips_vary_and_follow_their_generator(video):
 def test_training_sizes_lie_between_their_bounds(video, monkeypatch):
     sides = []
 
-    def noted(*arguments, short_side, original, **settings):
-        sides.append(short_side)
-        return original(*arguments, short_side=short_side, **settings)
+    def noted(*arguments, resize, original, **settings):
+        sides.append(min(resize(100, 150)))
+        return original(*arguments, resize=resize, **settings)
 
     from vidjax.data import clips
 

@@ -34,6 +34,9 @@ class Numbered:
     def paths(self):
         return tuple(f"{i}.mp4" for i in range(self.num_examples))
 
+    def test_shape(self, views):
+        return self.spec.shape
+
     def clip(self, index, *, view=0, views=ONE_VIEW, rng=None):
         if index in self.bad:
             raise VideoError(f"{index}.mp4 is empty.")

@@ -1,9 +1,10 @@
 """Views are joined exactly once each, whatever the batches."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.eval.views import ViewScores
+from vidjax.eval.views import ViewScores, position_scores
 
 N, V, K = 11, 3, 5
 
@@ -111,3 +112,34 @@ def test_an_example_or_view_that_does_not_exist_raises(index, view):
             view=np.array([view]),
             mask=np.array([True]),
         )
+
+
+def test_positions_are_averaged_after_their_softmax():
+    steps = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+    p = np.exp(steps) / np.exp(steps).sum(-1, keepdims=True)
+    scores = ViewScores(1, 2, 3, average="positions")
+
+    whole = jnp.asarray(steps)
+    inside = position_scores(whole.mean(axis=1), {"logits_per_step": whole})
+    scores.add(
+        steps.mean(1),
+        index=np.zeros(2, int),
+        view=np.arange(2),
+        mask=np.ones(2, bool),
+        positions=np.asarray(inside),
+    )
+
+    found = np.exp(scores.log_probabilities())
+    np.testing.assert_allclose(found[0], p.mean((0, 1)), atol=1e-6)
+    other = np.exp(scores.log_probabilities("softmax"))
+    assert np.abs(found - other).max() > 1e-3
+
+
+def test_a_model_with_a_single_position_averages_its_softmax():
+    single, plain = _collect(4, average="positions"), _collect(4)
+
+    np.testing.assert_allclose(
+        single.log_probabilities(), plain.log_probabilities(), atol=1e-6
+    )
+    with pytest.raises(ValueError, match="positions were not kept"):
+        plain.log_probabilities("positions")

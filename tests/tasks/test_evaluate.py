@@ -7,12 +7,14 @@ import pytest
 from vidjax.config import SyntheticConfig
 from vidjax.convert import save_variables
 from vidjax.data.sources import SyntheticSource
+from vidjax.eval.stored import StoredScores
+from vidjax.eval.views import ViewScores
 from vidjax.tasks import evaluate as module
 from vidjax.tasks import events
-from vidjax.tasks.evaluate import evaluate
+from vidjax.tasks.evaluate import evaluate, join_scores, judge
 from vidjax.tasks.fit import fit
 from vidjax.tasks.workdir import load_workdir
-from vidjax.typing import ClipSpec
+from vidjax.typing import ClipSpec, Views
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +189,37 @@ def test_source_of_the_test_draws_what_the_data_set_does():
     one, two = (SyntheticSource(spec, config, "eval").clip(2) for _ in range(2))
 
     np.testing.assert_array_equal(one, two)
+
+
+def test_scores_of_a_run_are_kept_and_joined_again(trained):
+    fitted, config = trained
+    result = evaluate(config, fitted.workdir)
+
+    again = join_scores(fitted.workdir / "scores.npz")
+
+    assert again.to_dict() == result.to_dict()
+    assert again.protocol == "tsm-1x1"
+    low, high = again.intervals["top1"]
+    assert low <= again.metrics["top1"] <= high
+    softmax = join_scores(fitted.workdir / "scores.npz", average="softmax")
+    assert softmax.protocol == "tsm-1x1, softmax"
+    np.testing.assert_allclose(softmax.probabilities, result.probabilities, atol=1e-6)
+
+
+def test_the_digest_is_of_the_videos_that_were_there():
+    def digest(seen, folder="a"):
+        scores = ViewScores(2, 1, 2, average="softmax")
+        scores.add(
+            np.eye(2, dtype=np.float32)[seen],
+            index=np.array(seen),
+            view=np.zeros(len(seen), int),
+            mask=np.ones(len(seen), bool),
+        )
+        paths = (f"{folder}/x.mp4", f"{folder}/y.mp4")
+        labels = np.array([0, 1], np.int32)
+        return judge(
+            StoredScores(scores, labels, ("p", "q"), paths, Views(), "m")
+        ).videos
+
+    assert digest([0, 1]) == digest([1, 0], folder="elsewhere")
+    assert len({digest([0, 1]), digest([0]), digest([1])}) == 3

@@ -190,10 +190,10 @@ def test_prediction_uses_running_statistics_and_no_dropout(
     predict = jax.jit(make_predict_step(model, prepare=pixels))
     batch = make_batch()
 
-    logits = predict(state.variables, batch)
+    logits, _ = predict(state.variables, batch)
 
     alone = [
-        predict(state.variables, {"clip": batch["clip"][i : i + 1]})[0]
+        predict(state.variables, {"clip": batch["clip"][i : i + 1]})[0][0]
         for i in range(len(logits))
     ]
     assert logits.shape == (16, 4)

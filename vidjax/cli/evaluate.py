@@ -27,7 +27,9 @@ def run(argv: Sequence[str]) -> int:
         prog="vidjax evaluate",
         description="Tests a model on the held-out videos of a config, over the views "
         "of its card: top-1, top-5, mean class accuracy, confusion matrix.\n\n"
-        "example: vidjax evaluate quickstart --workdir runs/quickstart",
+        "example: vidjax evaluate quickstart --workdir runs/quickstart\n"
+        "and again, joined otherwise: vidjax evaluate quickstart --join "
+        "runs/quickstart/scores.npz --eval.average logits",
     )
 
 
@@ -36,6 +38,8 @@ def _make_command(default: Config) -> Callable[..., int]:
         *,
         workdir: pathlib.Path | None = None,
         weights: str | None = None,
+        scores: pathlib.Path | None = None,
+        join: pathlib.Path | None = None,
         json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
         config: ConfigFlags = default,
     ) -> int:
@@ -44,13 +48,21 @@ def _make_command(default: Config) -> Callable[..., int]:
         Args:
             workdir: Folder of a training run; its best model is tested.
             weights: Tag of the model card, or file of weights, to test instead.
+            scores: File for the scores of every view; by default scores.npz of the
+                workdir.
+            join: Such a file: its scores are joined as --eval.average says, and no
+                video is read.
             json_: Print one JSON object and nothing else.
             config: The experiment.
         """
         from vidjax.cli.progress import show_evaluation
         from vidjax.tasks.evaluate import evaluate as run_evaluation
+        from vidjax.tasks.evaluate import join_scores
 
-        result = run_evaluation(config, workdir, weights)
+        if join is not None:
+            result = join_scores(join, average=config.eval.average)
+        else:
+            result = run_evaluation(config, workdir, weights, scores=scores)
         if json_:
             print(json.dumps(result.to_dict(), indent=2))
         else:

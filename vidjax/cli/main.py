@@ -15,6 +15,7 @@ COMMANDS = {
     "predict": "label videos",
     "convert": "turn published weights into vidjax's",
     "inflate": "turn image weights into video weights",
+    "protocol": "spell out or compare test protocols",
     "models": "list the models",
     "cost": "what a model costs, layer by layer",
     "configs": "list the configs that ship with vidjax",

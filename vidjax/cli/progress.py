@@ -142,7 +142,12 @@ def show_evaluation(result: EvalResult) -> None:
         shown = (
             f"{value:.2%}" if name in ("top1", "top5", "mean_class") else f"{value:g}"
         )
+        if name in result.intervals:
+            low, high = result.intervals[name]
+            shown += f"  (95 %: {low:.2%} to {high:.2%})"
         out.print(f"{name:12} {shown}", highlight=False)
+    out.print(f"{'protocol':12} {result.protocol}", highlight=False)
+    out.print(f"{'videos':12} {result.videos[:16]}", highlight=False)
 
 
 def _evaluated_line(event: events.Evaluated) -> str:

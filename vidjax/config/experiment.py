@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from vidjax.typing import Interpolation, Sampling
+from vidjax.typing import Average, Interpolation, Sampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,14 +107,19 @@ class EvalConfig:
     """How a model is tested.
 
     Attributes:
-        num_clips: Clips of a video, spread evenly; None takes the model card's.
-        num_crops: 1 for the centre crop, 3 along the longer side; None: the card's.
-        average: What is averaged over them, "softmax" or "logits"; None: as there.
+        num_clips: Clips of a video; None takes the protocol's.
+        num_crops: 1 for the centre crop, 3 along the longer side, 5 for corners and
+            centre, 10 for these and their mirror images; None takes the protocol's.
+        average: What is averaged over them: "softmax", "logits", or the softmax at the
+            "positions" of a fully convolutional head; None takes the protocol's.
+        protocol: Name of a published test protocol (`vidjax protocol` lists them); None
+            takes the model card's.
     """
 
     num_clips: int | None = None
     num_crops: int | None = None
-    average: Literal["softmax", "logits"] | None = None
+    average: Average | None = None
+    protocol: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

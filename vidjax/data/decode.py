@@ -5,8 +5,9 @@ so that decoding can start at the keyframe before a wanted frame.
 """
 
 import dataclasses
+import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from vidjax.data.timeline import (
 )
 from vidjax.data.transforms import short_side_size
 from vidjax.typing import Interpolation
+
+Resize = Callable[[int, int], tuple[int, int]]
+"""From the height and width of a frame to those of the resized one."""
 
 _SEEK_GAIN = 8  # Frames that a seek must save; it costs about as much as these.
 _LOST_FRAMES = 2  # A frame that does not decode is replaced by one this near to it.
@@ -114,6 +118,7 @@ def read_frames(
     start_sec: float = 0.0,
     end_sec: float | None = None,
     short_side: int | None = None,
+    resize: Resize | None = None,
     interpolation: Interpolation = "bilinear",
 ) -> np.ndarray:
     """Reads some frames of a video.
@@ -131,6 +136,8 @@ def read_frames(
         start_sec: Moment of index 0, in seconds from the first frame.
         end_sec: Moment at which frames end; None is the end of the video.
         short_side: Length in pixels to which the short side is resized, or None.
+        resize: Another rule instead: from height and width of a frame as it is shown to
+            those to which it is resized.
         interpolation: How frames are resized; each of them averages when it shrinks.
 
     Returns:
@@ -153,7 +160,9 @@ def read_frames(
             f"{wanted.min()} to {wanted.max()}."
         )
     unique, inverse = np.unique(choice[wanted], return_inverse=True)
-    convert = _Converter(short_side, interpolation)
+    if resize is None and short_side is not None:
+        resize = functools.partial(short_side_size, short_side=short_side)
+    convert = _Converter(resize, interpolation)
     clip = np.empty(0, np.uint8)
     with open_video(path) as (container, stream):
         flow = _Flow(container, stream, line)
@@ -249,8 +258,8 @@ class _Flow:
 class _Converter:
     """Turns decoded frames to pixels, all of the size that the first one asks for."""
 
-    def __init__(self, short_side: int | None, interpolation: Interpolation) -> None:
-        self._short_side, self._interpolation = short_side, interpolation.upper()
+    def __init__(self, resize: Resize | None, interpolation: Interpolation) -> None:
+        self._resize, self._interpolation = resize, interpolation.upper()
         self._reformatter = import_av().video.reformatter.VideoReformatter()
         self._size: tuple[int, int] | None = None
 
@@ -258,8 +267,9 @@ class _Converter:
         """Returns a frame as it is shown, uint8 RGB [H, W, 3]."""
         if self._size is None:
             self._size = (frame.height, frame.width)
-            if self._short_side is not None:
-                self._size = short_side_size(*self._size, self._short_side)
+            if self._resize is not None:
+                turn = -1 if _rotation(frame) % 180 else 1
+                self._size = self._resize(*self._size[::turn])[::turn]
         alpha = any(part.is_alpha for part in frame.format.components)
         image = self._reformatter.reformat(
             frame,

@@ -93,7 +93,7 @@ def train_batches(
     dataset = tf.data.Dataset.range(_END).map(
         tf.autograph.experimental.do_not_convert(choose)
     )
-    return _iterate(dataset, loader, fields, source, local, workers)
+    return _iterate(dataset, loader, fields, source.spec.shape, local, workers)
 
 
 def eval_batches(
@@ -114,7 +114,7 @@ def eval_batches(
     Args:
         source: Labelled clips, N of them.
         batch_size: Clips in a global batch.
-        views: Which V = num_clips * num_crops views of an example are taken; the views
+        views: Which V views of an example are taken; the views
             of an example follow each other.
         process_index: Which process this is, in [0, process_count).
         process_count: Processes that share a global batch; each gets an equal run of
@@ -142,7 +142,7 @@ def eval_batches(
     """
     local = _share_batch(source, batch_size, process_index, process_count)
     tf = import_tensorflow()
-    num_views = views.num_clips * views.num_crops
+    num_views = views.num_views
     num_batches = -(-source.num_examples * num_views // batch_size)
     loader = _EvalLoader(source, views)
 
@@ -160,7 +160,7 @@ def eval_batches(
     dataset = tf.data.Dataset.range(num_batches * local).map(
         tf.autograph.experimental.do_not_convert(choose)
     )
-    return _iterate(dataset, loader, fields, source, local, workers)
+    return _iterate(dataset, loader, fields, source.test_shape(views), local, workers)
 
 
 @functools.cache
@@ -235,7 +235,7 @@ class _EvalLoader:
     def __init__(self, source: Source, views: Views) -> None:
         self._source, self._views = source, views
         self._labels = source.labels
-        self._blank = np.zeros(source.spec.shape, np.uint8)
+        self._blank = np.zeros(source.test_shape(views), np.uint8)
         self._bad: set[int] = set()
         self._lock = threading.Lock()
 
@@ -283,7 +283,7 @@ def _iterate(
     dataset: Any,
     loader: Callable[..., tuple[Any, ...]],
     fields: dict[str, Any],
-    source: Source,
+    shape: tuple[int, ...],
     local: int,
     workers: int | None,
 ) -> Iterator[Batch]:
@@ -306,7 +306,7 @@ def _iterate(
         )
         row = dict(zip(fields, values, strict=True))
         for name, value in row.items():
-            value.set_shape(source.spec.shape if name == "clip" else ())
+            value.set_shape(shape if name == "clip" else ())
         return row
 
     options = tf.data.Options()

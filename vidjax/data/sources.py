@@ -10,6 +10,7 @@ import numpy as np
 from vidjax.config import DataConfig, SyntheticConfig
 from vidjax.data.clips import ONE_VIEW, load_clip, random_clip
 from vidjax.data.lists import Split, VideoList, read_csv, read_folder
+from vidjax.data.plan import test_clip
 from vidjax.data.synthetic import CLASSES, draw_clip
 from vidjax.typing import ClipSpec, Views
 
@@ -47,6 +48,17 @@ class Source(Protocol):
         """Examples N."""
         ...
 
+    def test_shape(self, views: Views) -> tuple[int, ...]:
+        """Returns the shape [T, H, W, C] of a clip at test time.
+
+        Args:
+            views: The views at test time.
+
+        Returns:
+            The shape.
+        """
+        ...
+
     def clip(
         self,
         index: int,
@@ -59,8 +71,8 @@ class Source(Protocol):
 
         Args:
             index: Which example, in [0, N).
-            view: Which view at test time, in [0, num_clips * num_crops): crops of the
-                first clip come first.
+            view: Which view at test time, in [0, views.num_views): crops of the first
+                clip come first.
             views: The views at test time.
             rng: Where randomness comes from in training, where `view` has no meaning;
                 None at test time.
@@ -108,6 +120,18 @@ class SyntheticSource:
             f"synthetic_motion/{self.split}/{self.label_names[label]}/{index:06d}"
             for index, label in enumerate(self.labels)
         )
+
+    def test_shape(self, views: Views) -> tuple[int, ...]:
+        """Returns the shape [T, H, W, C] of a clip, which is that of training.
+
+        Args:
+            views: Has no meaning here.
+
+        Returns:
+            The shape.
+        """
+        del views
+        return self.spec.shape
 
     def clip(
         self,
@@ -215,6 +239,17 @@ class VideoSource:
         """Files of the examples, [N]."""
         return tuple(video.path for video in self.videos.examples)
 
+    def test_shape(self, views: Views) -> tuple[int, ...]:
+        """Returns the shape [T, H, W, C] of a clip at test time.
+
+        Args:
+            views: The views at test time.
+
+        Returns:
+            The shape.
+        """
+        return test_clip(self.spec, views).shape
+
     def clip(
         self,
         index: int,
@@ -227,7 +262,7 @@ class VideoSource:
 
         Args:
             index: Which example, in [0, N).
-            view: Which view at test time, in [0, num_clips * num_crops).
+            view: Which view at test time, in [0, views.num_views).
             views: The views at test time.
             rng: Where randomness comes from in training, or None.
 

@@ -22,15 +22,18 @@ class Box:
     width: int
 
 
-def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]:
+def short_side_size(
+    height: int, width: int, short_side: int, *, round_down: bool = False
+) -> tuple[int, int]:
     """Returns the size of a frame resized so that its short side has a given length.
 
-    The long side keeps the aspect ratio and is rounded to the nearest pixel.
+    The long side keeps the aspect ratio and is rounded to a whole pixel.
 
     Args:
         height: Rows, at least 1.
         width: Columns, at least 1.
         short_side: Pixels of the shorter side after resizing, at least 1.
+        round_down: Whether the long side is rounded down, and not to the nearest.
 
     Returns:
         New height and width.
@@ -47,10 +50,12 @@ def short_side_size(height: int, width: int, short_side: int) -> tuple[int, int]
             f"Expected lengths of at least 1 pixel, got height={height}, "
             f"width={width}, short_side={short_side}."
         )
-    scale = short_side / min(height, width)
-    if height <= width:
-        return short_side, max(short_side, int(width * scale + 0.5))
-    return max(short_side, int(height * scale + 0.5)), short_side
+    if round_down:
+        long_side = short_side * max(height, width) // min(height, width)
+    else:
+        long_side = int(max(height, width) * (short_side / min(height, width)) + 0.5)
+    long_side = max(short_side, long_side)
+    return (short_side, long_side) if height <= width else (long_side, short_side)
 
 
 def view_box(height: int, width: int, *, size: int, crop: int, num_crops: int) -> Box:
@@ -80,7 +85,7 @@ def view_box(height: int, width: int, *, size: int, crop: int, num_crops: int) -
         raise ValueError(
             f"Expected crop 0 of 1, or 0, 1 or 2 of 3, got {crop} of {num_crops}."
         )
-    _check_fits(height, width, size)
+    check_fits(height, width, size)
     share = 0.5 if num_crops == 1 else crop / 2
     top, left = (height - size) // 2, (width - size) // 2
     if width >= height:
@@ -105,7 +110,7 @@ def random_box(height: int, width: int, *, size: int, rng: np.random.Generator) 
     Raises:
         ValueError: If the frame is smaller than the crop.
     """
-    _check_fits(height, width, size)
+    check_fits(height, width, size)
     top = int(rng.integers(height - size + 1))
     return Box(top, int(rng.integers(width - size + 1)), size, size)
 
@@ -147,7 +152,17 @@ def flip_clip(clip: np.ndarray) -> np.ndarray:
     return clip[:, :, ::-1]
 
 
-def _check_fits(height: int, width: int, size: int) -> None:
+def check_fits(height: int, width: int, size: int) -> None:
+    """Checks that a square crop fits into a frame.
+
+    Args:
+        height: Rows of the frame.
+        width: Columns of the frame.
+        size: Rows and columns of the crop.
+
+    Raises:
+        ValueError: If the frame is smaller than the crop.
+    """
     if size > min(height, width):
         raise ValueError(
             f"A crop of {size} x {size} pixels does not fit into frames of {height} x "

@@ -61,7 +61,7 @@ def classify(
         scores, labels = scores[mask], labels[mask]
     _check(scores, labels)
     num_classes = scores.shape[1]
-    rank = _rank_of_label(scores, labels)
+    rank = rank_of_label(scores, labels)
     confusion = np.bincount(
         labels * num_classes + np.argmax(scores, axis=1), minlength=num_classes**2
     ).reshape(num_classes, num_classes)
@@ -93,6 +93,27 @@ def log_softmax(logits: Float[np.ndarray, "*n k"]) -> Float[np.ndarray, "*n k"]:
         return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
 
+def rank_of_label(
+    scores: Float[np.ndarray, "n k"], labels: Int[np.ndarray, " n"]
+) -> Int[np.ndarray, " n"]:
+    """Returns how many classes come before the label: higher, or equal and earlier.
+
+    Args:
+        scores: Scores of the classes, [N, K].
+        labels: Classes in [0, K), [N].
+
+    Returns:
+        Ranks in [0, K), [N]; zero where the label has the highest score.
+
+    Example:
+        >>> rank_of_label(np.array([[0.1, 0.5, 0.5]]), np.array([2])).tolist()
+        [1]
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    earlier = np.arange(scores.shape[1])[None, :] < labels[:, None]
+    return np.sum((scores > own) | ((scores == own) & earlier), axis=1)
+
+
 def _check(scores: np.ndarray, labels: np.ndarray) -> None:
     num_classes = scores.shape[1]
     outside = np.unique(labels[(labels < 0) | (labels >= num_classes)])
@@ -107,13 +128,6 @@ def _check(scores: np.ndarray, labels: np.ndarray) -> None:
             f"The scores of {broken} of {len(labels)} examples are not finite: the "
             "model's parameters or statistics have diverged."
         )
-
-
-def _rank_of_label(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Number of classes that come before the label: higher, or equal and earlier."""
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
-    earlier = np.arange(scores.shape[1])[None, :] < labels[:, None]
-    return np.sum((scores > own) | ((scores == own) & earlier), axis=1)
 
 
 def _share(right: np.ndarray) -> float:

@@ -38,9 +38,9 @@ _SLOWFAST = {
     **_CARD,
 }
 _MMACTION2 = {
-    "clip": ClipSpec(num_frames=8, frame_stride=8),
+    "clip": ClipSpec(num_frames=8, frame_stride=8, crop_fraction=1.0),
     "reference": "MMAction2, mmaction/models/backbones/c2d.py",
-    **_CARD,
+    **{**_CARD, "views": zoos.MMACTION_VIEWS},
 }
 
 

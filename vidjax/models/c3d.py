@@ -25,7 +25,8 @@ from vidjax.layers.pool import max_pool
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits
 
 # Figure 3 of the paper: name, kind, then for "conv" features and strides; for "pool"
 # window (also the stride) and the border on each side, which MMAction2 gives pool5.
@@ -177,7 +178,7 @@ _CARD = {
     ),
     params=78_409_573,
     gmacs=38.547,
-    views=Views(num_clips=10),
+    views=protocol("mmaction-10x1"),
     accuracy="83.08 UCF-101 top-1 (MMAction2, configs/recognition/c3d/README.md)",
     **_CARD,
 )

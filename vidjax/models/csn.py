@@ -17,7 +17,13 @@ from typing import Any
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.models.video_resnet import Kind, Layout, VideoResNet
-from vidjax.models.zoos import THIRTY_VIEWS, mmaction2, pytorchvideo, slowfast_clip
+from vidjax.models.zoos import (
+    MMACTION_VIEWS,
+    THIRTY_VIEWS,
+    mmaction2,
+    pytorchvideo,
+    slowfast_clip,
+)
 from vidjax.typing import ClipSpec, Weights
 
 
@@ -48,7 +54,7 @@ _CARD = {
         'Tran et al., "Video Classification with Channel-Separated Convolutional '
         'Networks", ICCV 2019, https://arxiv.org/abs/1904.02811'
     ),
-    "views": THIRTY_VIEWS,
+    "views": MMACTION_VIEWS,
 }
 _REFERENCE = "MMAction2, mmaction/models/backbones/resnet3d_csn.py"
 # Weights that are not from IG-65M want torchvision's mean and deviation instead, and
@@ -83,7 +89,7 @@ _IP = dataclasses.replace(
     gmacs=56.468,
     reference="PyTorchVideo, pytorchvideo/models/csn.py",
     weights=(pytorchvideo("CSN_32x2_R101.pyth", "77.00"),),
-    **_CARD,
+    **{**_CARD, "views": THIRTY_VIEWS},
 )
 def csn_resnet101(**kwargs: Any) -> VideoResNet:
     """Interaction-reduced CSN on ResNet-101, as PyTorchVideo has it."""

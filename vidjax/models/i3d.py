@@ -25,6 +25,7 @@ from vidjax.models.inception_v1 import Mixed, Stages, run_stages
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
+from vidjax.protocols import protocol
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 # Figure 3 of the paper.
@@ -138,6 +139,7 @@ _CARD = {
         'Kinetics Dataset", CVPR 2017, https://arxiv.org/abs/1705.07750'
     ),
     "reference": "google-deepmind/kinetics-i3d, i3d.py",
+    "views": protocol("i3d-full"),
 }
 
 _SCORE = "Kinetics-400 test top-1 / top-5 (README of google-deepmind/kinetics-i3d)"

@@ -68,7 +68,7 @@ _SLOWFAST = {
 _MMACTION2 = {
     "clip": ClipSpec(num_frames=32, frame_stride=2),
     "reference": "MMAction2, mmaction/models/backbones/resnet3d.py",
-    **_CARD,
+    **{**_CARD, "views": zoos.MMACTION_VIEWS},
 }
 
 

@@ -18,7 +18,8 @@ from vidjax.models.multiscale import Layout, MViT
 from vidjax.models.r3d import torchvision_weights
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
-from vidjax.typing import ClipSpec, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import ClipSpec, Weights
 
 V1_B = Layout(
     depth=16,
@@ -64,10 +65,10 @@ _CARD: dict[str, Any] = {
     "fusion": "attention",
     "reference": "facebookresearch/SlowFast, slowfast/models/attention.py",
 }
-_V1_CARD = {**_CARD, "paper": _V1, "views": Views(num_clips=5)}
-_V2_CARD = {**_CARD, "paper": _V2, "views": Views(num_clips=5)}
-_SSV2_CARD = {**_CARD, "paper": _V2, "views": Views(num_crops=3)}
-_MASKFEAT_CARD = {**_V2_CARD, "views": Views(num_clips=10)}
+_V1_CARD = {**_CARD, "paper": _V1, "views": protocol("pyslowfast-5")}
+_V2_CARD = {**_CARD, "paper": _V2, "views": protocol("pyslowfast-5")}
+_SSV2_CARD = {**_CARD, "paper": _V2, "views": protocol("pyslowfast-ssv2-1x3-small")}
+_MASKFEAT_CARD = {**_V2_CARD, "views": protocol("pyslowfast-10x1")}
 _SSV2: dict[str, Any] = {
     "tag": "ssv2",
     "dataset": "Something-Something v2",
@@ -189,7 +190,7 @@ def mvit_v2_b(**kwargs: Any) -> MViT:
             "converted/mvit-large-p244_40x3x1_kinetics400-rgb_20221021-11fe1f97", "85.4"
         ),
     ),
-    **{**_V2_CARD, "views": Views(num_clips=5, num_crops=3)},
+    **{**_V2_CARD, "views": protocol("pyslowfast-5x3")},
 )
 def mvit_v2_l(**kwargs: Any) -> MViT:
     """MViTv2-L on 40 frames of 312 pixels, every third."""

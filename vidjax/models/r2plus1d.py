@@ -31,8 +31,15 @@ from vidjax.models.r3d import (
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.models.video_resnet import Layout, VideoResNet
-from vidjax.models.zoos import THIRTY_VIEWS, mmaction2, pytorchvideo, slowfast_clip
-from vidjax.typing import ClipSpec, Views, Weights
+from vidjax.models.zoos import (
+    MMACTION_VIEWS,
+    THIRTY_VIEWS,
+    mmaction2,
+    pytorchvideo,
+    slowfast_clip,
+)
+from vidjax.protocols import protocol
+from vidjax.typing import ClipSpec, Weights
 
 R2PLUS1D_18 = Layout("basic", (2, 2, 2, 2), ("2+1d",) * 4, stem_middle=45)
 R2PLUS1D_34 = Layout(
@@ -100,7 +107,7 @@ def r2plus1d_18(**kwargs: Any) -> VideoResNet:
     clip=ClipSpec(num_frames=8, frame_stride=8),
     params=63_759_281,
     gmacs=40.561,
-    views=THIRTY_VIEWS,
+    views=MMACTION_VIEWS,
     reference=_MMACTION2,
     weights=(
         mmaction2(
@@ -118,7 +125,7 @@ def r2plus1d_34(**kwargs: Any) -> VideoResNet:
     clip=ClipSpec(num_frames=32, frame_stride=2),
     params=63_759_281,
     gmacs=162.24,
-    views=THIRTY_VIEWS,
+    views=MMACTION_VIEWS,
     reference=_MMACTION2,
     weights=(
         mmaction2(
@@ -136,7 +143,7 @@ def r2plus1d_34_32x2(**kwargs: Any) -> VideoResNet:
     clip=dataclasses.replace(TORCHVISION_CLIP, num_frames=32),  # pt/vmz/func/test.py.
     params=63_697_175,
     gmacs=152.36,
-    views=Views(num_clips=10),
+    views=protocol("vmz-10"),
     reference="facebookresearch/VMZ, pt/vmz/models/r2plus1d.py",
     weights=(
         Weights(

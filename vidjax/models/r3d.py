@@ -12,7 +12,8 @@ from typing import Any
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.models.video_resnet import R3D_18, Layout, VideoResNet
-from vidjax.typing import ClipSpec, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import ClipSpec, Weights
 
 PAPER = (
     'Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action '
@@ -49,7 +50,7 @@ TORCHVISION_CLIP = ClipSpec(
     mean=(0.43216, 0.394666, 0.37645),
     std=(0.22803, 0.22145, 0.216989),
 )
-TORCHVISION_VIEWS = Views(num_clips=5)
+TORCHVISION_VIEWS = protocol("torchvision-5")
 
 
 def torchvision_weights(file: str, accuracy: str) -> tuple[Weights, ...]:

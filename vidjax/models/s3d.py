@@ -28,6 +28,7 @@ from vidjax.models.r3d import torchvision_weights
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
+from vidjax.protocols import protocol
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 # Name, kind, then for "conv" features, kernel and strides (and padding, where it is not
@@ -328,6 +329,7 @@ _MMV_URL = "https://storage.googleapis.com/deepmind-research-mmv/mmv_s3d.pkl"
     params=8_320_048,
     gmacs=143.83,
     reference="torchvision, torchvision/models/video/s3d.py",
+    views=protocol("torchvision-s3d-1"),
     weights=torchvision_weights(
         "s3d-d76dad2f.pth", "68.368 (1 clip of 128 frames at 15 fps)"
     ),

@@ -14,7 +14,7 @@ from vidjax.models import zoos
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.models.resnet3d import RESNET101, Layout, NonLocalKind, ResNet3D
-from vidjax.typing import ClipSpec, Views
+from vidjax.typing import ClipSpec
 
 SLOW = Layout(((1,), (1,), (3,), (3,)), stem_kernel=(1, 7, 7))
 SLOW_R101 = dataclasses.replace(SLOW, blocks=RESNET101)
@@ -44,7 +44,7 @@ _CARD = {
 }
 _MMACTION2 = {
     "reference": "MMAction2, mmaction/models/backbones/resnet3d_slowonly.py",
-    **_PAPER,
+    **{**_PAPER, "views": zoos.MMACTION_VIEWS},
 }
 
 
@@ -87,7 +87,7 @@ def slow_8x8_resnet50(**kwargs: Any) -> ResNet3D:
     params=31_991_022,
     gmacs=41.741,
     weights=(zoos.pytorchvideo_ssv2("SLOW_8x8_R50.pyth", "60.04"),),
-    **{**_CARD, "views": Views(num_crops=3)},
+    **{**_CARD, "views": zoos.SSV2_VIEWS},
 )
 def slow_8x8_resnet50_ssv2(**kwargs: Any) -> ResNet3D:
     """Slow on ResNet-50 for Something-Something v2; 8 frames."""

@@ -27,7 +27,8 @@ from vidjax.models.resnet import TINY_CLIP
 from vidjax.models.resnet3d import RESNET101, Layout, average_windows
 from vidjax.models.slow import SLOW
 from vidjax.ops.check import check_clip
-from vidjax.typing import Clip, Endpoints, Logits, Views
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, Endpoints, Logits
 
 ClipPair = tuple[Float[Array, "b t_slow h w c"], Clip]
 """Clips of the slow pathway [B, T / alpha, H, W, C] and of the fast one."""
@@ -373,7 +374,7 @@ def slowfast_16x8_resnet101(**kwargs: Any) -> SlowFast:
     params=34_045_558,
     gmacs=50.308,
     weights=(zoos.pytorchvideo_ssv2("SLOWFAST_8x8_R50.pyth", "61.68"),),
-    **{**_CARD, "views": Views(num_crops=3)},
+    **{**_CARD, "views": zoos.SSV2_VIEWS},
 )
 def slowfast_8x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
     """SlowFast on ResNet-50 for Something-Something v2; 8 and 32 frames."""
@@ -385,14 +386,19 @@ def slowfast_8x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
     params=34_045_558,
     gmacs=100.62,
     weights=(zoos.pyslowfast_ssv2("SLOWFAST_16x8_R50.pkl", "63.0"),),
-    **{**_CARD, "views": Views()},
+    **{**_CARD, "views": protocol("pyslowfast-ssv2-1x1")},
 )
 def slowfast_16x8_resnet50_ssv2(**kwargs: Any) -> SlowFast:
     """SlowFast on ResNet-50 for Something-Something v2; 16 and 64 frames."""
     return SlowFast(**{"num_classes": 174, "layout": SLOWFAST_8X8, **kwargs})
 
 
-@register(clip=TINY_CLIP, params=181_550, gmacs=0.015371, **{**_CARD, "views": Views()})
+@register(
+    clip=TINY_CLIP,
+    params=181_550,
+    gmacs=0.015371,
+    **{**_CARD, "views": protocol("center")},
+)
 def slowfast_tiny(**kwargs: Any) -> SlowFast:
     """SlowFast of two blocks a pathway; 2 slow and 8 fast frames."""
     return SlowFast(**{"num_classes": 10, "layout": SLOWFAST_TINY, **kwargs})

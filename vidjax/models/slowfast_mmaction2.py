@@ -42,7 +42,7 @@ _CARD = {
     "fusion": "slow",
     "paper": slowfast.PAPER,
     "reference": "MMAction2, mmaction/models/backbones/resnet3d_slowfast.py",
-    "views": zoos.THIRTY_VIEWS,
+    "views": zoos.MMACTION_VIEWS,
 }
 
 

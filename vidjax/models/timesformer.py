@@ -31,7 +31,8 @@ from vidjax.models.resnet import TINY_CLIP
 from vidjax.models.zoos import slowfast_clip
 from vidjax.ops.check import check_clip
 from vidjax.ops.position import resize_nearest
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 Scheme = Literal["divided", "joint", "space"]
 """Which tokens see each other: "divided", those of one place in time, then those of one
@@ -267,7 +268,7 @@ _CARD: dict[str, Any] = {
     "fusion": "attention",
     "paper": _PAPER,
     "reference": "facebookresearch/TimeSformer, timesformer/models/vit.py",
-    "views": Views(num_crops=3),  # README.md: one clip, three crops.
+    "views": protocol("timesformer-1x3"),
 }
 
 

@@ -23,7 +23,8 @@ from vidjax.models import mobilenet_v2, resnet
 from vidjax.models.registry import register
 from vidjax.ops.check import check_clip
 from vidjax.ops.shift import temporal_shift
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 # mit-han-lab/temporal-shift-module, ops/non_local.py, make_non_local.
 RESNET50_NONLOCAL = dataclasses.replace(
@@ -104,9 +105,10 @@ _CARD = {
         "ICCV 2019, https://arxiv.org/abs/1811.08383"
     ),
     "reference": "mit-han-lab/temporal-shift-module, ops/models.py",
-    "views": Views(average="logits"),
+    "views": protocol("tsm-1x1"),
 }
-_MOBILE_CARD = {**_CARD, "family": "tsm_mobilenet_v2"}
+_DENSE = protocol("tsm-dense10")
+_MOBILE_CARD = {**_CARD, "family": "tsm_mobilenet_v2", "views": _DENSE}
 _CLIP = ClipSpec(num_frames=8, sampling="segments")
 _KINETICS, _SOMETHING = "Kinetics-400", "Something-Something"
 
@@ -180,7 +182,7 @@ def tsm_resnet50(**kwargs: Any) -> TSM:
             "75.6 (10 dense clips)",
         ),
     ),
-    **_CARD,
+    **{**_CARD, "views": _DENSE},
 )
 def tsm_resnet50_nonlocal(**kwargs: Any) -> TSM:
     """TSM on ResNet-50 with five non-local blocks, 8 segments."""

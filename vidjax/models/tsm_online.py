@@ -28,7 +28,8 @@ from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP, average_space
 from vidjax.ops.check import check_clip
 from vidjax.ops.shift import causal_shift
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 State = dict[str, Array]
 """By block, the channels of the last frame that the next one sees, [B, H', W', n]."""
@@ -186,7 +187,7 @@ _CARD = {
         "ICCV 2019, https://arxiv.org/abs/1811.08383"
     ),
     "reference": ("mit-han-lab/temporal-shift-module, online_demo/mobilenet_v2_tsm.py"),
-    "views": Views(average="logits"),
+    "views": protocol("tsm-1x1"),
 }
 _URL = "https://hanlab18.mit.edu/projects/tsm/models/mobilenetv2_jester_online.pth.tar"
 

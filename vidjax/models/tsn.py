@@ -19,7 +19,8 @@ from vidjax.layers.head import Classifier
 from vidjax.models import resnet
 from vidjax.models.registry import register
 from vidjax.ops.check import check_clip
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits
 
 
 class TSN(nn.Module):
@@ -82,7 +83,7 @@ _CARD = {
         'Action Recognition", ECCV 2016, https://arxiv.org/abs/1608.00859'
     ),
     "reference": "mit-han-lab/temporal-shift-module, ops/models.py",
-    "views": Views(average="logits"),
+    "views": protocol("tsm-1x1"),
 }
 
 

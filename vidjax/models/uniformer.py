@@ -29,7 +29,8 @@ from vidjax.layers.norm import BatchNorm, LayerNorm
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 _EPSILON = 1e-5  # Of layer norms; PyTorch's default.
 _MLP_RATIO = 4
@@ -189,7 +190,7 @@ _CARD = {
         'Representation Learning", ICLR 2022, https://arxiv.org/abs/2201.04676'
     ),
     "reference": "MMAction2, mmaction/models/backbones/uniformer.py",
-    "views": Views(num_clips=4),
+    "views": protocol("mmaction-4x1"),
 }
 # configs/recognition/uniformer: mean 114.75 and std 57.375, resized to 224 pixels.
 _CLIP = ClipSpec(

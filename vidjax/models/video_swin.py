@@ -31,7 +31,8 @@ from vidjax.models.r3d import torchvision_weights
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 Extent = tuple[int, ...]
 """Frames, rows and columns of a map."""
@@ -310,7 +311,7 @@ def _join(windows: Array, size: Extent, window: Extent) -> Array:
     return x.reshape(-1, *size, windows.shape[-1])
 
 
-_VIEWS = Views(num_clips=4, num_crops=3)
+_VIEWS = protocol("swin-4x3")
 _STORAGE = "https://github.com/SwinTransformer/storage/releases/download/v1.0.4"
 _MMACTION2_TAG = "kinetics400_mmaction2"
 _CARD: dict[str, Any] = {
@@ -451,7 +452,7 @@ def swin3d_l(**kwargs: Any) -> VideoSwin:
 @register(
     params=88_834_038,
     gmacs=320.356,
-    views=Views(num_crops=3),
+    views=protocol("swin-ssv2-1x3"),
     weights=(
         _original(
             "base_patch244_window1677_sthv2",

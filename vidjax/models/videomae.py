@@ -27,7 +27,8 @@ from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
 from vidjax.ops.sines import sines_and_cosines as sines_and_cosines
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,7 +195,7 @@ CARD: dict[str, Any] = {
     "fusion": "attention",
     "paper": _PAPER,
     "reference": "MCG-NJU/VideoMAE, modeling_finetune.py",
-    "views": Views(num_clips=5, num_crops=3),
+    "views": protocol("videomae-5x3"),
 }
 _OPENMMLAB = "https://download.openmmlab.com/mmaction/v1.0/recognition/videomae"
 

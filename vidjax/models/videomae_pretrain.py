@@ -35,7 +35,8 @@ from vidjax.models.videomae import (
 )
 from vidjax.ops.check import check_clip
 from vidjax.ops.masked_modeling import hidden_places, split_by_mask, tube_mask
-from vidjax.typing import Clip, Endpoints, Logits, Views
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, Endpoints, Logits
 
 
 class VideoMAEPretrain(nn.Module):
@@ -204,7 +205,7 @@ _PRETRAIN: dict[str, Any] = {
     **CARD,
     "family": "videomae_pretrain",
     "reference": "MCG-NJU/VideoMAE, modeling_pretrain.py",
-    "views": Views(),
+    "views": protocol("center"),
 }
 
 

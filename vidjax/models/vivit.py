@@ -33,7 +33,8 @@ from vidjax.models.registry import register
 from vidjax.ops.attention import attention
 from vidjax.ops.check import check_clip
 from vidjax.ops.position import resize_linear
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 Factorisation = Literal["joint", "encoder", "self_attention", "dot_product"]
 """How space and time meet: all tokens attend to all (model 1); an encoder of frames,
@@ -381,7 +382,7 @@ _CARD = {
         "https://arxiv.org/abs/2103.15691"
     ),
     "reference": "google-research/scenic, scenic/projects/vivit/model.py",
-    "views": Views(num_clips=4, num_crops=3, average="logits"),
+    "views": protocol("scenic-4x3"),
 }
 # Videos of DMVR have 25 frames a second; zero_centering takes pixels to [-1, 1].
 _CLIP = ClipSpec(

@@ -31,7 +31,8 @@ from vidjax.layers.patch_embed import PatchEmbed
 from vidjax.models.registry import register
 from vidjax.ops.attention import attention
 from vidjax.ops.check import check_clip
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 _BASE_ANGLE = 10_000.0  # src/models/utils/modules.py, rotate_queries_or_keys.
 
@@ -244,7 +245,7 @@ _CARD = {
     ),
     "reference": "facebookresearch/vjepa2, src/models",
     # configs/inference/*/ssv2.yaml: num_segments and num_views_per_segment.
-    "views": Views(num_clips=2, num_crops=3),
+    "views": protocol("vjepa2-2x3"),
 }
 # evals/video_classification_frozen: a short side of 256 / 224 sizes, rounded down.
 _CLIP = ClipSpec(num_frames=16, frame_stride=4, size=256, crop_fraction=256 / 292)

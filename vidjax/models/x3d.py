@@ -29,7 +29,8 @@ from vidjax.layers.pool import avg_pool
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
 _POINT = (1, 1, 1)
 _EXPANSION = 2.25  # Table 1 of the paper, gamma_b: inner over outer channels of blocks.
@@ -243,7 +244,7 @@ _CARD = {
         'Recognition", CVPR 2020, https://arxiv.org/abs/2004.04730'
     ),
     "reference": "facebookresearch/SlowFast, slowfast/models/video_model_builder.py",
-    "views": Views(num_clips=10, num_crops=3),
+    "views": protocol("pyslowfast-30"),
 }
 
 

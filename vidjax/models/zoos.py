@@ -2,11 +2,17 @@
 
 from typing import Any
 
-from vidjax.typing import ClipSpec, Views, Weights
+from vidjax.protocols import protocol
+from vidjax.typing import ClipSpec, Weights
 
-THIRTY_VIEWS = Views(num_clips=10, num_crops=3)
-"""The test protocol of these zoos on Kinetics: TEST.NUM_ENSEMBLE_VIEWS and
-NUM_SPATIAL_CROPS of facebookresearch/SlowFast, 10 clips x 3 crops of MMAction2."""
+THIRTY_VIEWS = protocol("pyslowfast-30")
+"""The test protocol of facebookresearch/SlowFast and PyTorchVideo on Kinetics."""
+
+MMACTION_VIEWS = protocol("mmaction-10x3")
+"""The test protocol of MMAction2's convolutional networks on Kinetics."""
+
+SSV2_VIEWS = protocol("pyslowfast-ssv2-1x3")
+"""The test protocol of facebookresearch/SlowFast on Something-Something v2."""
 
 _SSV2: dict[str, Any] = {
     "tag": "ssv2",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import hashlib
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,13 @@ from vidjax.convert import load_variables
 from vidjax.data.pipeline import eval_batches
 from vidjax.data.sources import Source, make_source
 from vidjax.eval.metrics import classify
-from vidjax.eval.views import ViewScores
+from vidjax.eval.stored import (
+    StoredScores,
+    bootstrap_intervals,
+    load_scores,
+    save_scores,
+)
+from vidjax.eval.views import ViewScores, position_scores
 from vidjax.models import model_card
 from vidjax.tasks.events import Event, Scored
 from vidjax.tasks.experiment import make_model, make_prepare, make_spec, make_views
@@ -30,9 +37,12 @@ from vidjax.train.sharding import (
     replicated,
 )
 from vidjax.train.step import make_predict_step
-from vidjax.typing import ClipSpec, Views
+from vidjax.typing import Average, ClipSpec, Views
 
 Scorer = Callable[[Mapping[str, Any], Mapping[str, jax.Array]], dict[str, jax.Array]]
+
+SCORES = "scores.npz"
+"""Where the scores of a workdir are kept."""
 
 _ROWS = ("index", "view", "mask")
 
@@ -51,6 +61,11 @@ class EvalResult:
         labels: True class of each video, [N] int32.
         probabilities: Averaged over the views, [N, K] float64.
         present: Whether a video could be read, [N] bool.
+        intervals: Low and high end of the interval that holds 95 % of the accuracies of
+            other draws of as many videos (bootstrap); empty where not asked for.
+        protocol: Name of the test protocol.
+        videos: SHA-256 of the list of videos that were really there: their file names
+            and labels, sorted.
     """
 
     metrics: dict[str, float]
@@ -60,6 +75,11 @@ class EvalResult:
     labels: np.ndarray
     probabilities: np.ndarray
     present: np.ndarray
+    intervals: Mapping[str, tuple[float, float]] = dataclasses.field(
+        default_factory=dict
+    )
+    protocol: str = ""
+    videos: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Returns metrics, label names, confusion and predictions, ready for JSON."""
@@ -80,6 +100,9 @@ class EvalResult:
         ]
         return {
             "metrics": self.metrics,
+            "intervals": {name: list(ends) for name, ends in self.intervals.items()},
+            "protocol": self.protocol,
+            "videos": self.videos,
             "label_names": list(self.label_names),
             "confusion": self.confusion.tolist(),
             "predictions": rows,
@@ -92,9 +115,13 @@ def evaluate(
     weights: str | None = None,
     *,
     best: bool = True,
+    scores: str | pathlib.Path | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> EvalResult:
     """Tests a model on the held-out videos of an experiment.
+
+    The scores of every view are kept in a file, so that joining them in another way
+    needs no model and no video.
 
     Args:
         config: The experiment: its data, and its views where it says any.
@@ -102,10 +129,12 @@ def evaluate(
         weights: A tag of the model card or a file of weights to test instead.
         best: With `workdir`: whether the variables of the best evaluation are tested,
             or of the last checkpoint.
+        scores: File to which the scores of every view go; None keeps those of a
+            `workdir` in its scores.npz.
         on_event: Called with a `Scored` after each batch.
 
     Returns:
-        Metrics, confusion matrix and probabilities.
+        Metrics with intervals, confusion matrix and probabilities.
 
     Raises:
         ValueError: If not exactly one of `workdir` and `weights` is given, the run is
@@ -128,21 +157,90 @@ def evaluate(
     labels = _map_labels(source, label_names)
     mesh = make_mesh(config.sharding)
     emit = on_event or (lambda event: None)
-    scores = score(
-        make_scorer(model, make_spec(config), config.dtype, mesh),
+    views = make_views(config)
+    found = score(
+        make_scorer(model, make_spec(config), config.dtype, mesh, views=views),
         jax.device_put(variables, replicated(mesh)),
         source,
         num_classes=len(label_names),
-        views=make_views(config),
+        views=views,
         batch_size=config.data.eval_batch_size or config.data.batch_size,
         mesh=mesh,
         workers=config.data.workers,
         on_scored=lambda done, total: emit(Scored(config.model, done, total)),
     )
-    return measure(scores, labels, label_names=label_names, paths=source.paths)
+    stored = StoredScores(found, labels, label_names, source.paths, views, config.model)
+    if scores is None and workdir is not None:
+        scores = pathlib.Path(workdir) / SCORES
+    if scores is not None and jax.process_index() == 0:
+        save_scores(scores, stored)
+    return judge(stored)
 
 
-def make_scorer(model: nn.Module, spec: ClipSpec, dtype: str, mesh: Mesh) -> Scorer:
+def join_scores(
+    path: str | pathlib.Path, *, average: Average | None = None
+) -> EvalResult:
+    """Joins the scores that an evaluation kept; no model and no video is needed.
+
+    Args:
+        path: The file, such as scores.npz of a workdir.
+        average: What is averaged over the views; None takes the protocol's.
+
+    Returns:
+        As `evaluate`.
+
+    Raises:
+        ValueError: If the file holds no scores, or those of single positions are wanted
+            and were not kept.
+    """
+    return judge(load_scores(path), average=average)
+
+
+def judge(stored: StoredScores, *, average: Average | None = None) -> EvalResult:
+    """Returns what the scores of an evaluation say, joined in one way or another.
+
+    Args:
+        stored: The scores of every view.
+        average: What is averaged over the views; None takes the protocol's.
+
+    Returns:
+        Metrics with intervals, confusion matrix and probabilities.
+
+    Raises:
+        ValueError: If no video could be read, scores are not finite, or those of single
+            positions are wanted and were not kept.
+    """
+    average = average or stored.views.average
+    result = measure(
+        stored.scores,
+        stored.labels,
+        label_names=stored.label_names,
+        paths=stored.paths,
+        average=average,
+    )
+    there = result.present
+    names = [
+        f"{pathlib.PurePath(path).name}\t{stored.label_names[label]}\n"
+        for path, label, is_there in zip(
+            stored.paths, stored.labels, there, strict=True
+        )
+        if is_there
+    ]
+    return dataclasses.replace(
+        result,
+        intervals=bootstrap_intervals(
+            result.probabilities[there], result.labels[there]
+        ),
+        protocol=stored.views.name
+        if average == stored.views.average
+        else f"{stored.views.name}, {average}",
+        videos=hashlib.sha256("".join(sorted(names)).encode()).hexdigest(),
+    )
+
+
+def make_scorer(
+    model: nn.Module, spec: ClipSpec, dtype: str, mesh: Mesh, *, views: Views
+) -> Scorer:
     """Returns the compiled scoring of a batch.
 
     Args:
@@ -150,17 +248,22 @@ def make_scorer(model: nn.Module, spec: ClipSpec, dtype: str, mesh: Mesh) -> Sco
         spec: The clip that it wants.
         dtype: Type of the computation.
         mesh: Devices.
+        views: The test protocol; it says whether single positions are scored.
 
     Returns:
         `scorer(variables, batch)`: "logits" [B, K], and the rows "index", "view" and
-        "mask" [B] that they belong to, whole on every device.
+        "mask" [B] that they belong to, whole on every device; and, where "positions"
+        are averaged, the logarithm of their mean softmax [B, K].
     """
     predict = make_predict_step(model, prepare=make_prepare(spec, dtype))
 
     @functools.partial(jax.jit, out_shardings=replicated(mesh))
     def scorer(variables: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
         rows = {name: batch[name] for name in _ROWS}
-        return {"logits": predict(variables, batch), **rows}
+        logits, endpoints = predict(variables, batch)
+        if views.average == "positions":
+            rows["positions"] = position_scores(logits, endpoints)
+        return {"logits": logits, **rows}
 
     return scorer
 
@@ -197,10 +300,9 @@ def score(
         ValueError: If the number of devices does not divide the batch size.
     """
     check_batch_size(batch_size, mesh, name="data.eval_batch_size")
-    num_views = views.num_clips * views.num_crops
-    total = source.num_examples * num_views
+    total = source.num_examples * views.num_views
     scores = ViewScores(
-        source.num_examples, num_views, num_classes, average=views.average
+        source.num_examples, views.num_views, num_classes, average=views.average
     )
     batches = eval_batches(
         source,
@@ -234,6 +336,7 @@ def measure(
     *,
     label_names: tuple[str, ...],
     paths: Sequence[str],
+    average: Average | None = None,
 ) -> EvalResult:
     """Returns what an evaluation found.
 
@@ -242,9 +345,10 @@ def measure(
         labels: True class of each, [N] integers.
         label_names: Names of the K classes.
         paths: Where each example comes from, N of them.
+        average: What is averaged over the views; None takes that of `scores`.
 
     Returns:
-        The result.
+        The result, without intervals.
 
     Raises:
         ValueError: If no video could be read, or scores are not finite.
@@ -255,7 +359,8 @@ def measure(
             f"None of the {len(labels)} held-out videos could be read; the log above "
             "says why."
         )
-    result = classify(scores.log_probabilities(), labels, present)
+    log_p = scores.log_probabilities(average)
+    result = classify(log_p, labels, present)
     metrics = {
         "top1": result.top1,
         "top5": result.top5,
@@ -270,7 +375,7 @@ def measure(
         label_names=label_names,
         paths=tuple(paths),
         labels=labels,
-        probabilities=np.exp(scores.log_probabilities()),
+        probabilities=np.exp(log_p),
         present=present,
     )
 

@@ -12,6 +12,7 @@ from vidjax.config import Config
 from vidjax.data.sources import Source, Split, make_source
 from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.ops.pixels import normalize
+from vidjax.protocols import protocol
 from vidjax.typing import ClipSpec, Views
 
 _CLIP_FIELDS = ("num_frames", "frame_stride", "sampling", "size", "interpolation")
@@ -72,18 +73,24 @@ def make_views(config: Config) -> Views:
         config: The experiment.
 
     Returns:
-        The views.
+        The views; a clip whose length the config says keeps it.
 
     Raises:
-        ValueError: If there is no such model, or there would be no view.
+        ValueError: If there is no such model or protocol, or there would be no view.
     """
-    views = _replace_given(model_card(config.model).views, config.eval, _VIEW_FIELDS)
-    if views.num_clips < 1 or views.num_crops not in (1, 3):
+    given = config.eval.protocol
+    views = protocol(given) if given else model_card(config.model).views
+    changed = _replace_given(views, config.eval, _VIEW_FIELDS)
+    if config.data.num_frames is not None and given is None:
+        changed = dataclasses.replace(changed, num_frames=None)
+    if changed != views:
+        changed = dataclasses.replace(changed, name=f"{views.name} (changed)")
+    if changed.num_clips < 1 or changed.num_crops not in (1, 3, 5, 10):
         raise ValueError(
-            "eval.num_clips must be positive and eval.num_crops 1 or 3, got "
-            f"{views.num_clips} and {views.num_crops}."
+            "eval.num_clips must be positive and eval.num_crops 1, 3, 5 or 10, got "
+            f"{changed.num_clips} and {changed.num_crops}."
         )
-    return views
+    return changed
 
 
 def make_model(config: Config, num_classes: int) -> nn.Module:

@@ -15,7 +15,7 @@ from vidjax.config import Config
 from vidjax.data.pipeline import train_batches
 from vidjax.tasks.evaluate import make_scorer
 from vidjax.tasks.events import Event, Finished, Started
-from vidjax.tasks.experiment import describe_devices, make_prepare
+from vidjax.tasks.experiment import describe_devices, make_prepare, make_views
 from vidjax.tasks.recorder import Recorder
 from vidjax.tasks.run import Emit, Run, prepare_run
 from vidjax.tasks.workdir import (
@@ -188,7 +188,10 @@ def _train(run: Run, emit: Emit) -> tuple[dict[str, Any], int]:
                 checkpoints=checkpoints,
                 metrics_log=log,
                 emit=emit,
-                scorer=make_scorer(run.model, run.spec, config.dtype, mesh),
+                scorer=make_scorer(
+                    *(run.model, run.spec, config.dtype, mesh),
+                    views=make_views(config),
+                ),
                 schedule=jax.jit(make_schedule(config.optim, config.steps)),
                 best_top1=(checkpoints.read_best_metrics() or {}).get("top1", -1.0),
             )

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from vidjax import data
 from vidjax.convert import load_variables
-from vidjax.eval.views import ViewScores
+from vidjax.eval.views import ViewScores, position_scores
 from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.ops.pixels import normalize
 from vidjax.tasks.workdir import load_workdir
@@ -94,15 +94,19 @@ class Recognizer:
                 other channels than a video has.
         """
         _check_channels(self.spec)
-        count = self.views.num_clips * self.views.num_crops
-        scores = ViewScores(1, count, len(self.label_names), average=self.views.average)
+        # A test may take a clip as long as the video; a label shall not cost that.
+        views = dataclasses.replace(self.views, num_frames=None)
+        scores = ViewScores(
+            *(1, views.num_views, len(self.label_names)), average=views.average
+        )
         clips = []
-        for view in range(count):
+        for view in range(views.num_views):
             # One view at a time: a 64-frame clip alone holds a gigabyte of activations.
-            clip = data.load_clip(path, self.spec, view=view, views=self.views)
-            logits = _logits(self.model, self.spec, self.variables, clip)
+            clip = data.load_clip(path, self.spec, view=view, views=views)
+            logits, positions = _logits(self.model, self.spec, self.variables, clip)
             scores.add(
                 np.asarray(logits),
+                positions=np.asarray(positions),
                 index=np.array([0]),
                 view=np.array([view]),
                 mask=np.array([True]),
@@ -300,6 +304,6 @@ def _normalize(clip: Array, spec: ClipSpec) -> Clip:
 @functools.partial(jax.jit, static_argnames=("model", "spec"))
 def _logits(
     model: nn.Module, spec: ClipSpec, variables: dict[str, Any], clip: Array
-) -> Float[Array, "b k"]:
-    logits, _ = model.apply(variables, _normalize(clip, spec))  # type: ignore[misc]
-    return logits
+) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
+    logits, endpoints = model.apply(variables, _normalize(clip, spec))  # type: ignore[misc]
+    return logits, position_scores(logits, endpoints)

@@ -100,12 +100,13 @@ def make_predict_step(model: nn.Module, *, prepare: Prepare) -> PredictStep:
             wants.
 
     Returns:
-        `predict(variables, batch) -> logits`, pure; logits [B, K] float32.
+        `predict(variables, batch) -> (logits, endpoints)`, pure; logits [B, K] float32.
     """
 
-    def predict_step(variables: Mapping[str, Any], batch: Batch) -> jax.Array:
-        logits, _ = model.apply(variables, prepare(batch["clip"]))
-        return logits
+    def predict_step(
+        variables: Mapping[str, Any], batch: Batch
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        return model.apply(variables, prepare(batch["clip"]))  # type: ignore[return-value]
 
     return predict_step
 
