@@ -20,8 +20,17 @@ ChannelOrder = Literal["rgb", "bgr"]
 Average = Literal["softmax", "logits", "positions"]
 
 FrameRule = Literal[
-    *("even", "mmaction2", "mmaction2_uniform", "pyslowfast", "pyslowfast_offset"),
-    *("pyslowfast_segments", "torchvision", "dmvr", "tsm", "tsm_twice", "tsm_dense"),
+    "even",
+    "mmaction2",
+    "mmaction2_uniform",
+    "pyslowfast",
+    "pyslowfast_offset",
+    "pyslowfast_segments",
+    "torchvision",
+    "dmvr",
+    "tsm",
+    "tsm_twice",
+    "tsm_dense",
 ]
 """Whose rule says which frames the clips of a test have: "even" is ours, the others are
 those of published code (`vidjax.data.published`)."""

@@ -10,10 +10,10 @@ from vidjax.eval.stored import (
     save_scores,
 )
 from vidjax.eval.views import ViewScores
-from vidjax.typing import Views
+from vidjax.typing import Average, Views
 
 
-def _stored(average="softmax"):
+def _stored(average: Average = "softmax"):
     rng = np.random.default_rng(0)
     scores = ViewScores(3, 2, 4, average=average)
     scores.add(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from vidjax.eval.views import ViewScores, position_scores
+from vidjax.typing import Average
 
 N, V, K = 11, 3, 5
 
@@ -16,7 +17,7 @@ def _rows(seed=0):
     return logits, index, view
 
 
-def _collect(batch_size, *, average="softmax", seed=0):
+def _collect(batch_size, *, average: Average = "softmax", seed=0):
     """Adds all rows in a random order, in padded batches."""
     logits, index, view = _rows()
     order = np.random.default_rng(seed).permutation(N * V)

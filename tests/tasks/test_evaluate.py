@@ -198,12 +198,12 @@ def test_scores_of_a_run_are_kept_and_joined_again(trained):
     again = join_scores(fitted.workdir / "scores.npz")
 
     assert again.to_dict() == result.to_dict()
-    assert again.protocol == "tsm-1x1"
+    assert again.protocol == "center"
     low, high = again.intervals["top1"]
     assert low <= again.metrics["top1"] <= high
-    softmax = join_scores(fitted.workdir / "scores.npz", average="softmax")
-    assert softmax.protocol == "tsm-1x1, softmax"
-    np.testing.assert_allclose(softmax.probabilities, result.probabilities, atol=1e-6)
+    logits = join_scores(fitted.workdir / "scores.npz", average="logits")
+    assert logits.protocol == "center, logits"
+    np.testing.assert_allclose(logits.probabilities, result.probabilities, atol=1e-6)
 
 
 def test_the_digest_is_of_the_videos_that_were_there():

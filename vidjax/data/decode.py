@@ -266,10 +266,7 @@ class _Converter:
     def __call__(self, frame: Any) -> np.ndarray:
         """Returns a frame as it is shown, uint8 RGB [H, W, 3]."""
         if self._size is None:
-            self._size = (frame.height, frame.width)
-            if self._resize is not None:
-                turn = -1 if _rotation(frame) % 180 else 1
-                self._size = self._resize(*self._size[::turn])[::turn]
+            self._size = self._stored_size(frame)
         alpha = any(part.is_alpha for part in frame.format.components)
         image = self._reformatter.reformat(
             frame,
@@ -282,6 +279,16 @@ class _Converter:
         if alpha:  # On black.
             image = image[..., :3] * (image[..., 3:] / np.float32(255)) + 0.5
         return np.rot90(image, _rotation(frame) // 90)
+
+    def _stored_size(self, frame: Any) -> tuple[int, int]:
+        """Height and width before a frame is turned; rules see what is shown."""
+        height, width = frame.height, frame.width
+        if self._resize is None:
+            return height, width
+        if _rotation(frame) % 180 == 0:
+            return self._resize(height, width)
+        width, height = self._resize(width, height)
+        return height, width
 
 
 def _rotation(frame: Any) -> int:

@@ -306,4 +306,4 @@ def _logits(
     model: nn.Module, spec: ClipSpec, variables: dict[str, Any], clip: Array
 ) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
     logits, endpoints = model.apply(variables, _normalize(clip, spec))  # type: ignore[misc]
-    return logits, position_scores(logits, endpoints)
+    return logits, position_scores(logits, dict(endpoints))

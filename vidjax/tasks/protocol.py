@@ -3,7 +3,7 @@
 import dataclasses
 
 from vidjax.data.plan import ViewPlan, compare_plans, make_plan
-from vidjax.models.registry import list_models, model_card
+from vidjax.models.registry import clip_spec, list_models, model_card
 from vidjax.protocols import PROTOCOLS, protocol
 from vidjax.typing import ClipSpec, Views
 
@@ -59,7 +59,7 @@ def plan_views(
     if name is None and model is None:
         raise ValueError("Name a protocol, a model, or both.")
     views = protocol(name) if name else model_card(str(model)).views
-    spec = model_card(model).clip if model else _usual_clip(views)
+    spec = clip_spec(model) if model else _usual_clip(views)
     if clip is not None:
         spec = dataclasses.replace(spec, num_frames=clip[0], frame_stride=clip[1])
     height, width = size
@@ -70,4 +70,5 @@ def plan_views(
 
 def _usual_clip(views: Views) -> ClipSpec:
     cards = (model_card(name) for name in list_models())
-    return next((card.clip for card in cards if card.views == views), _CLIP)
+    tested = (card.clip for card in cards if card.views == views)
+    return next((clip for clip in tested if isinstance(clip, ClipSpec)), _CLIP)
