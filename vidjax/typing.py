@@ -39,6 +39,10 @@ CropRule = Literal["even", "mmaction2", "pyslowfast", "tsm", "torchvision"]
 """Whose rule says where the crops of a test lie, and how sizes are rounded: "even" is
 ours, the others are those of published code (`vidjax.data.crops`)."""
 
+Modality = Literal["rgb", "flow", "rgb+flow"]
+"""What the channels of a clip are: colours, stacked optical flow, or both, colours
+first."""
+
 Task = Literal["classify", "localize", "flow"]
 """What a model does: "classify" clips, "localize" actions in the features of a video,
 or see the "flow" between two frames."""
@@ -79,6 +83,9 @@ class ClipSpec:
         std: Divides each channel.
         channel_order: "bgr" for the few models whose weights want blue first; clips
             are RGB until they are normalised.
+        modality: What the channels are; see `Modality`.
+        flow_length: Flows L that are stacked at every frame, as 2 L channels u0, v0,
+            u1, v1 and so on. As pixels they are bytes, -20 px to 0 and +20 px to 255.
     """
 
     num_frames: int
@@ -93,6 +100,45 @@ class ClipSpec:
     mean: tuple[float, ...] = (0.485, 0.456, 0.406)
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     channel_order: ChannelOrder = "rgb"
+    modality: Modality = "rgb"
+    flow_length: int = 1
+
+    def with_modality(self, modality: Modality, *, flow_length: int = 1) -> "ClipSpec":
+        """Returns a clip of colours as one of another modality.
+
+        Args:
+            modality: What its channels are to be.
+            flow_length: Flows that are stacked at every frame, at least 1.
+
+        Returns:
+            The clip. Flow lies in [-1, 1] after normalisation: 20 pixels are 1.
+
+        Raises:
+            ValueError: If this clip is not one of colours, or `flow_length` is less
+                than 1.
+
+        Example:
+            >>> ClipSpec(8).with_modality("rgb+flow", flow_length=5).channels
+            13
+        """
+        if self.modality != "rgb" or flow_length < 1:
+            raise ValueError(
+                "Expected a clip of colours and a flow_length of at least 1, got one "
+                f"of {self.modality!r} and {flow_length}."
+            )
+        if modality == "rgb":
+            return self
+        low, high = self.value_range
+        colours = 3 if modality == "rgb+flow" else 0
+        flows = 2 * flow_length
+        return dataclasses.replace(
+            self,
+            channels=colours + flows,
+            mean=(*self.mean[:colours], *((low + high) / 2,) * flows),
+            std=(*self.std[:colours], *((high - low) / 2,) * flows),
+            modality=modality,
+            flow_length=flow_length,
+        )
 
     @property
     def shape(self) -> tuple[int, int, int, int]:

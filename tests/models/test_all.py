@@ -81,6 +81,12 @@ def _apply(name, **arguments):
     return jax.jit(model.apply)
 
 
+def _classifiers(params):
+    """The last layer, or those of two streams."""
+    parts = (params, params.get("rgb", {}), params.get("flow", {}))
+    return [part["logits"] for part in parts if "logits" in part]
+
+
 def _train(model, variables, clip, key=0):
     """Logits, endpoints and new statistics in training."""
     return model.apply(
@@ -109,19 +115,20 @@ def test_num_classes_changes_only_the_last_layer(name):
     _, small, _ = _abstract(name, num_classes=7)
     leaves = jax.tree_util.tree_leaves_with_path(variables["params"])
     changed = {
-        path[0].key
+        path[-2].key
         for (path, a), b in zip(leaves, jax.tree.leaves(small["params"]), strict=True)
         if a.shape != b.shape
     }
     assert changed == {"logits"}
-    assert small["params"]["logits"]["bias"].shape == (7,)
-    assert small["params"]["logits"]["kernel"].shape[1:] == (7,)
+    for classifier in _classifiers(small["params"]):
+        assert classifier["bias"].shape == (7,)
+        assert classifier["kernel"].shape[1:] == (7,)
 
 
 @TINY
 def test_no_classes_leave_the_classifier_out_and_give_pooled_features(name):
     _, variables, _, (logits, endpoints) = _traced(name, num_classes=0)
-    assert "logits" not in variables["params"]
+    assert not _classifiers(variables["params"])
     assert logits.shape == endpoints["pooled"].shape
     assert logits.dtype == jnp.float32
 
@@ -131,10 +138,10 @@ def test_parameters_are_as_many_as_the_card_says_under_the_promised_names(name):
     _, variables, _ = _abstract(name)
     leaves = jax.tree.leaves(variables["params"])
     assert sum(math.prod(a.shape) for a in leaves) == models.model_card(name).params
-    assert set(variables["params"]["logits"]) == {"kernel", "bias"}
-    assert variables["params"]["logits"]["bias"].shape == (
-        models.create_model(name).num_classes,
-    )
+    assert _classifiers(variables["params"])
+    for classifier in _classifiers(variables["params"]):
+        assert set(classifier) == {"kernel", "bias"}
+        assert classifier["bias"].shape == (models.create_model(name).num_classes,)
 
 
 @TINY
@@ -162,7 +169,7 @@ def test_the_card_fits_its_clip(name):
 @ALL
 def test_another_number_of_channels_is_refused(name):
     model, variables, clip = _abstract(name)
-    other = jax.ShapeDtypeStruct((*clip.shape[:-1], 5), jnp.float32)
+    other = jax.ShapeDtypeStruct((*clip.shape[:-1], 6), jnp.float32)
     with pytest.raises(ValueError, match="channels"):
         jax.eval_shape(model.apply, variables, other)
 

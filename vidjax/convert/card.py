@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidjax.convert.variables import HEAD, flatten
+from vidjax.convert.variables import count_classes, flatten
 from vidjax.models.registry import model_card
 
 MODEL = "model"
@@ -40,8 +40,7 @@ def make_metadata(
             classes.
     """
     card = model_card(name)
-    bias = flatten(variables).get(f"{HEAD}bias")
-    classes = 0 if bias is None else bias.size
+    classes = count_classes(flatten(variables))
     if labels and len(labels) != classes:
         raise ValueError(f"{len(labels)} labels do not name {classes} classes.")
     texts = {

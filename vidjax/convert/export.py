@@ -10,7 +10,7 @@ from vidjax.convert.backward import can_restore, restore
 from vidjax.convert.families import find_family
 from vidjax.convert.foreign import find_namings, namings
 from vidjax.convert.rules import VIDJAX, check_fit
-from vidjax.convert.variables import HEAD, abstract_variables, flatten
+from vidjax.convert.variables import abstract_variables, count_classes, flatten
 from vidjax.models.registry import create_model, model_card
 
 
@@ -55,8 +55,7 @@ def to_arrays(
             f"Weights of {name} can be read in the naming of {naming} and not written. "
             f"They can be written in: {', '.join(writable_namings(name))}."
         )
-    kernel = arrays.get(f"{HEAD}kernel")
-    classes = 0 if kernel is None else kernel.shape[-1]
+    classes = count_classes(arrays)
     card = model_card(name)
     family = find_family(card.family)
     shape = clip_shape or family.made_for(arrays, card.clip.shape)

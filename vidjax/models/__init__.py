@@ -2,6 +2,7 @@
 
 from vidjax.models import c2d as c2d
 from vidjax.models import c3d as c3d
+from vidjax.models import conv_fusion as conv_fusion
 from vidjax.models import csn as csn
 from vidjax.models import early_fusion as early_fusion
 from vidjax.models import efficientnet_lite0 as efficientnet_lite0
@@ -23,6 +24,7 @@ from vidjax.models import timesformer as timesformer
 from vidjax.models import tsm as tsm
 from vidjax.models import tsm_online as tsm_online
 from vidjax.models import tsn as tsn
+from vidjax.models import two_stream as two_stream
 from vidjax.models import uniformer as uniformer
 from vidjax.models import video_swin as video_swin
 from vidjax.models import videomae as videomae

@@ -145,15 +145,14 @@ _CARD = {
 _SCORE = "Kinetics-400 test top-1 / top-5 (README of google-deepmind/kinetics-i3d)"
 
 
-def _clip(channels: int) -> ClipSpec:
-    return ClipSpec(
-        num_frames=64,
-        fps=25.0,
-        channels=channels,
-        value_range=(-1.0, 1.0),
-        mean=(0.0,) * channels,
-        std=(1.0,) * channels,
-    )
+CLIP = ClipSpec(
+    num_frames=64,
+    fps=25.0,
+    value_range=(-1.0, 1.0),
+    mean=(0.0,) * 3,
+    std=(1.0,) * 3,
+)
+"""The clip of colours; that of flow follows from it."""
 
 
 def _deepmind(stream: str, accuracy: str) -> Weights:
@@ -175,7 +174,7 @@ def _deepmind(stream: str, accuracy: str) -> Weights:
 
 
 @register(
-    clip=_clip(3),
+    clip=CLIP,
     params=12_689_984,
     gmacs=111.15,
     weights=(
@@ -201,7 +200,7 @@ def i3d_rgb(**kwargs: Any) -> I3D:
 
 
 @register(
-    clip=_clip(2),
+    clip=CLIP.with_modality("flow"),
     params=12_668_032,
     gmacs=102.34,
     weights=(_deepmind("flow", "63.4 / 84.9"),),

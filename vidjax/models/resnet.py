@@ -170,6 +170,8 @@ class ResNetTrunk(nn.Module):
             none.
         drop_path_rate: Probability of dropping the branch of the last block; it grows
             linearly from 0 at the first.
+        partial_norm: Whether batch norms but the first keep their statistics in
+            training (Wang et al., "Temporal Segment Networks", ECCV 2016, Sec. 3.2).
         dtype: Computation dtype; parameters stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -177,6 +179,7 @@ class ResNetTrunk(nn.Module):
     layout: Layout
     shift_fraction: float = 0.0
     drop_path_rate: float = 0.0
+    partial_norm: bool = False
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -196,7 +199,10 @@ class ResNetTrunk(nn.Module):
         """
         layout = self.layout
         conv = functools.partial(Conv, padding="torch", dtype=self.dtype)
-        norm = functools.partial(BatchNorm, train, dtype=self.dtype)
+        first_norm = BatchNorm(train, dtype=self.dtype, name="bn1")
+        norm = functools.partial(
+            BatchNorm, train and not self.partial_norm, dtype=self.dtype
+        )
         block = BasicBlock if layout.block == "basic" else Bottleneck
         block = nn.remat(block) if self.remat else block
         if layout.depthwise:
@@ -211,7 +217,7 @@ class ResNetTrunk(nn.Module):
 
         kernel = (layout.stem_kernel, layout.stem_kernel)
         x = conv(layout.width, kernel, layout.stem_stride, name="conv1")(x)
-        x = nn.relu(norm(name="bn1")(x))
+        x = nn.relu(first_norm(x))
         endpoints = {"conv1": x}
         if layout.stem_pool:
             x = max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))

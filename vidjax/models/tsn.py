@@ -33,6 +33,8 @@ class TSN(nn.Module):
             train with 0.5 to 0.8.
         drop_path_rate: Probability of dropping the residual branch of the last block;
             it grows linearly from 0 at the first.
+        partial_norm: Whether batch norms but the first keep their statistics in
+            training, as the authors do from pre-trained weights.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -41,6 +43,7 @@ class TSN(nn.Module):
     layout: resnet.Layout = resnet.RESNET50
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
+    partial_norm: bool = False
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -65,6 +68,7 @@ class TSN(nn.Module):
         trunk = resnet.ResNetTrunk(
             self.layout,
             drop_path_rate=self.drop_path_rate,
+            partial_norm=self.partial_norm,
             dtype=self.dtype,
             remat=self.remat,
             name="backbone",
