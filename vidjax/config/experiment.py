@@ -14,7 +14,12 @@ class DataConfig:
     Attributes:
         source: "synthetic_motion"; "folder:DIR" with one folder of videos a class, or
             with folders "train" and "val" of such folders; "csv:FILE" with columns path
-            and label, and optionally split, start and end (seconds).
+            and label, and optionally split, start and end (seconds); or a published
+            set by its official lists: "kinetics400:DIR", "kinetics600:DIR",
+            "kinetics700:DIR", "ucf101:DIR", "hmdb51:DIR", "ssv2:DIR", "diving48:DIR",
+            "thumos14:DIR", "activitynet:DIR", where DIR has the videos.
+        annotations: Folder of the official lists; None looks where the videos are.
+        fold: Which of the three splits of UCF101 and HMDB51, from 1.
         batch_size: Clips in a global batch; a multiple of the number of devices.
         eval_batch_size: Clips in a batch of evaluation; None takes `batch_size`.
         num_frames: Frames in a clip; None takes the model card's.
@@ -33,6 +38,8 @@ class DataConfig:
     """
 
     source: str = "synthetic_motion"
+    annotations: str | None = None
+    fold: int = 1
     batch_size: int = 32
     eval_batch_size: int | None = None
     num_frames: int | None = None

@@ -49,10 +49,12 @@ class VideoList:
     Attributes:
         examples: The examples, in a fixed order.
         label_names: Names of the K classes, those of the training split.
+        missing: Names of videos that an official list has and the disk has not.
     """
 
     examples: tuple[Example, ...]
     label_names: tuple[str, ...]
+    missing: tuple[str, ...] = ()
 
 
 def read_folder(
@@ -161,7 +163,7 @@ def read_csv(
             problems.append(
                 f"held-out classes lack training: {sorted(labels - trained)}"
             )
-        _raise_all(str(path), problems)
+        raise_all(str(path), problems)
     names = sorted(labels, key=int if whole else str)
     index = {name: label for label, name in enumerate(names)}
     return VideoList(
@@ -209,7 +211,7 @@ def _read_rows(path: pathlib.Path) -> list[_Row]:
         seen.setdefault(key, reader.line_num)
         problems += [f"line {reader.line_num}: {text}" for text in wrong]
         rows.append(row)
-    _raise_all(str(path), problems if rows else ["it has no rows"])
+    raise_all(str(path), problems if rows else ["it has no rows"])
     return rows
 
 
@@ -225,7 +227,7 @@ def _check_columns(path: pathlib.Path, columns: Sequence[str]) -> None:
             problems.append(f"column {name!r} is unknown{hint}")
     if problems:
         problems.append(f"the header has {list(columns)}, known are {list(_COLUMNS)}")
-    _raise_all(str(path), problems)
+    raise_all(str(path), problems)
 
 
 def _parse(
@@ -291,7 +293,7 @@ def _list_classes(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
         problems = ["it has no folders; one folder of videos a class is expected"]
     elif problems:
         problems.append(f"videos end with {', '.join(EXTENSIONS)}")
-    _raise_all(str(folder), problems)
+    raise_all(str(folder), problems)
     return classes
 
 
@@ -311,7 +313,7 @@ def _hold_out(
     if not 0 < fraction < 1:
         raise ValueError(f"eval_fraction must be between 0 and 1, got {fraction}.")
     single = [name for name, videos in classes.items() if len(videos) < 2]
-    _raise_all(
+    raise_all(
         where,
         [
             f"class {name!r} has a single video, and one of each class is held out"
@@ -329,8 +331,16 @@ def _hold_out(
     return parted
 
 
-def _raise_all(where: str, problems: Iterable[str]) -> None:
-    """Raises one error with all problems, if there are any."""
+def raise_all(where: str, problems: Iterable[str]) -> None:
+    """Raises one error with all problems, if there are any.
+
+    Args:
+        where: The file or folder that has them.
+        problems: A clause for each; up to ten are shown.
+
+    Raises:
+        ValueError: If there is a problem.
+    """
     problems = list(problems)
     if problems:
         shown = problems[:_SHOWN]

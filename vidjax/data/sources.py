@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import functools
+import logging
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -10,12 +11,15 @@ import numpy as np
 from vidjax.config import DataConfig, SyntheticConfig
 from vidjax.data.clips import ONE_VIEW, load_clip, random_clip
 from vidjax.data.lists import Split, VideoList, read_csv, read_folder
+from vidjax.data.official import READERS as OFFICIAL
+from vidjax.data.official import read_official
 from vidjax.data.plan import test_clip
 from vidjax.data.synthetic import CLASSES, draw_clip
 from vidjax.typing import ClipSpec, Views
 
 _SOURCES = ("synthetic_motion", "folder:DIR", "csv:FILE")
 _READERS = {"folder": read_folder, "csv": read_csv}
+_LOG = logging.getLogger("vidjax.data")
 _KEEP_BYTES = 2**28  # Drawn clips are kept if all of a split fit into this.
 
 
@@ -326,16 +330,50 @@ def make_source(
     if config.source == "synthetic_motion":
         return SyntheticSource(spec, config.synthetic, split)
     kind, _, where = config.source.partition(":")
-    if kind in _READERS and where:
+    if where and kind in (*_READERS, *OFFICIAL):
         _check_augmentation(config, spec)
-        videos = _READERS[kind](where, split=split, eval_fraction=config.eval_fraction)
+        videos = list_videos(config, split=split)
         return VideoSource(spec, videos, config.short_side, config.flip_rate)
-    near = difflib.get_close_matches(config.source, _SOURCES, n=1, cutoff=0.3)
+    known = [*_SOURCES, *(f"{name}:DIR" for name in OFFICIAL)]
+    near = difflib.get_close_matches(config.source, known, n=1, cutoff=0.3)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ValueError(
-        f"Unknown data.source {config.source!r}: expected one of {', '.join(_SOURCES)}."
+        f"Unknown data.source {config.source!r}: expected one of {', '.join(known)}."
         f"{hint}"
     )
+
+
+def list_videos(config: DataConfig, *, split: Split) -> VideoList:
+    """Lists the videos of a data set of files.
+
+    Args:
+        config: Which data; its source is a folder, a CSV file or a published data set.
+        split: "train" or "eval".
+
+    Returns:
+        The videos. Those that an official list has and the disk has not are counted in
+        the log.
+
+    Raises:
+        ValueError: If what the source names is wrong; see `read_folder`, `read_csv` and
+            `read_official`.
+    """
+    kind, _, where = config.source.partition(":")
+    if kind in _READERS:
+        return _READERS[kind](where, split=split, eval_fraction=config.eval_fraction)
+    videos = read_official(
+        kind, where, annotations=config.annotations, split=split, fold=config.fold
+    )
+    if videos.missing:
+        _LOG.warning(
+            "%s: %d of %d videos of the %s list are not there, such as %s.",
+            config.source,
+            len(videos.missing),
+            len(videos.missing) + len(videos.examples),
+            split,
+            videos.missing[0],
+        )
+    return videos
 
 
 def _check_augmentation(config: DataConfig, spec: ClipSpec) -> None:
