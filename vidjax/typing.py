@@ -57,6 +57,12 @@ Temporal = Literal["average", "center"]
 repeats it and divides by the length; "center" puts it into the middle and zeros
 elsewhere."""
 
+TimeAttention = Literal["copy", "zero"]
+"""How a block's attention over time begins where a vision transformer has none: "copy"
+takes the weights of its attention over space, and what the model puts behind it begins
+as the model initialises it; "zero" takes them too, but the last layer of the branch
+begins at zero, so that every block begins as that of the image network."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:

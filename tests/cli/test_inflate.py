@@ -31,7 +31,7 @@ def test_the_file_loads_into_the_video_network(image_weights, tmp_path, capsys):
     assert _inflate(image_weights, out, target="early_fusion_resnet_tiny") == 0
     shown = capsys.readouterr().out
     assert "resnet_tiny as early_fusion_resnet_tiny, 10 classes" in shown
-    assert "1 kernels given a time axis" in shown
+    assert "1 arrays given a time axis" in shown
     variables = vidjax.load_variables("early_fusion_resnet_tiny", out)
     source = vidjax.load_variables("resnet_tiny", image_weights)
     stem = variables["params"]["backbone"]["conv1"]["kernel"]

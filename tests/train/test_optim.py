@@ -138,6 +138,19 @@ def test_adamw_equals_its_definition(decays):
         np.testing.assert_allclose(got[k], p, rtol=1e-5)
 
 
+def test_tables_and_tokens_decay_with_kernels_and_not_with_layers():
+    params = {"pos_embed": jnp.ones((1, 4, 3)), "logits": {"kernel": jnp.ones((3, 2))}}
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    moved = {}
+    for decays in ("kernels", "layers"):
+        config = OptimConfig(name="adamw", weight_decay=0.1, decay=decays)
+        optimizer = make_optimizer(config, steps=1)
+        updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+        moved[decays] = [bool(u.any()) for u in jax.tree.leaves(updates)]
+
+    assert moved == {"kernels": [True, True], "layers": [True, False]}
+
+
 def test_lars_scales_a_kernel_by_the_trust_ratio_and_a_bias_not():
     got = _run(name="lars", weight_decay=0.05)
 
@@ -164,6 +177,8 @@ def test_lars_scales_a_kernel_by_the_trust_ratio_and_a_bias_not():
         ({"b1": -0.1}, "b1 is in"),
         ({"b2": 1.0}, "b2 is in"),
         ({"weight_decay": -1e-4}, "weight_decay is not negative"),
+        ({"layer_decay": 0.0}, "layer_decay is in"),
+        ({"backbone_rate": 0.0}, "backbone_rate is positive"),
         ({"clip_norm": 0.0}, "clip_norm is positive"),
         ({"label_smoothing": 1.0}, "label_smoothing is in"),
     ],

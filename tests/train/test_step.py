@@ -7,7 +7,12 @@ import optax
 import pytest
 
 from vidjax.train.state import make_init, start_state
-from vidjax.train.step import cross_entropy, make_predict_step, make_train_step
+from vidjax.train.step import (
+    classification,
+    cross_entropy,
+    make_predict_step,
+    make_train_step,
+)
 
 KEY = jax.random.key(3)
 
@@ -132,7 +137,7 @@ def test_label_smoothing_reaches_the_step(net, pixels, clip_shape, make_batch):
     model = net()
     state, optimizer = _fresh(model, clip_shape)
     losses = [
-        make_step(model, optimizer, prepare=pixels, label_smoothing=s)(
+        make_step(model, optimizer, prepare=pixels, losses=classification(s))(
             state, make_batch(), KEY
         )[1]["loss"]
         for s in (0.0, 0.3)
@@ -142,9 +147,9 @@ def test_label_smoothing_reaches_the_step(net, pixels, clip_shape, make_batch):
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0])
-def test_label_smoothing_out_of_range_raises(net, pixels, value):
+def test_label_smoothing_out_of_range_raises(value):
     with pytest.raises(ValueError, match=r"label_smoothing must be in \[0, 1\)"):
-        make_step(net(), optax.sgd(0.1), prepare=pixels, label_smoothing=value)
+        classification(value)
 
 
 def test_bfloat16_compute_keeps_parameters_and_loss_in_float32(

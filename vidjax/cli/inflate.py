@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from vidjax.tasks.inflation import InflatedFile, inflate_file
-from vidjax.typing import Head, Temporal
+from vidjax.typing import Head, Temporal, TimeAttention
 
 
 def run(argv: Sequence[str]) -> int:
@@ -42,6 +42,7 @@ def _inflate(
     out: pathlib.Path,
     temporal: Temporal = "average",
     head: Head = "match",
+    time_attention: TimeAttention | None = None,
     num_classes: int | None = None,
     frames: int | None = None,
     size: int | None = None,
@@ -60,6 +61,9 @@ def _inflate(
         head: What becomes of the classifier: "match" takes it over if it has the right
             number of classes and else starts afresh, "keep" must take it over, "reset"
             starts afresh.
+        time_attention: How a transformer's attention over time begins: "copy" takes
+            the weights of attention over space, "zero" leaves tokens as they are; by
+            default as published for the network.
         num_classes: Classes of the video network.
         frames: Frames of its clips, where its parameters depend on them.
         size: Height and width of its clips in pixels.
@@ -73,6 +77,7 @@ def _inflate(
         out=out,
         temporal=temporal,
         head=head,
+        time_attention=time_attention,
         num_classes=num_classes,
         num_frames=frames,
         size=size,
@@ -89,10 +94,13 @@ def _show(result: InflatedFile, source: str, target: str) -> None:
     found = result.inflation
     print(f"{source} as {target}, {result.num_classes} classes: {result.path}")
     print(f"  {len(found.taken):4} arrays as they were")
-    print(f"  {len(found.inflated):4} kernels given a time axis")
+    print(f"  {len(found.inflated):4} arrays given a time axis")
     for title, paths in (
         ("arrays filled up (with zeros, or the mean over colours)", found.widened),
+        ("arrays of attention over time, taken from that over space", found.copied),
+        ("arrays of attention over time, started at zero", found.zeroed),
         ("arrays that an image network cannot give, started afresh", found.fresh),
+        ("arrays that the video network has no place for", found.dropped),
     ):
         if paths:
             print(f"  {len(paths):4} {title}:")

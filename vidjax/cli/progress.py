@@ -73,8 +73,9 @@ class ProgressView:
         self._next_line = event.step
 
     def _advance(self, event: events.Progress) -> None:
+        top1 = "" if event.top1 is None else f"top-1 {event.top1:.1%}  "
         numbers = (
-            f"loss {event.loss:.3f}  top-1 {event.top1:.1%}  "
+            f"loss {event.loss:.3f}  {top1}"
             f"{event.clips_per_sec:,.0f} clips/s  {_clock(event.seconds_left)} left"
         )
         self._update(completed=event.step, numbers=numbers)
@@ -108,7 +109,8 @@ def show_report(report: Report) -> None:
     grid = table.Table(box=box.SIMPLE_HEAD)
     for title in ("model", "fusion"):
         grid.add_column(title, no_wrap=True)
-    for title in ("parameters", "multiply-adds", "top-1"):
+    result = "held-out loss" if report.chance is None else "top-1"
+    for title in ("parameters", "multiply-adds", result):
         grid.add_column(title, justify="right", no_wrap=True)
     for row in report.rows:
         grid.add_row(
@@ -116,11 +118,12 @@ def show_report(report: Report) -> None:
             row.fusion,
             f"{row.parameters:,}",
             f"{row.macs:,}",
-            f"{row.top1:.1%}",
+            f"{row.loss:.4f}" if row.top1 is None else f"{row.top1:.1%}",
         )
     out = console.Console()
     out.print(grid)
-    out.print(f"chance: {report.chance:.1%}", highlight=False)
+    if report.chance is not None:
+        out.print(f"chance: {report.chance:.1%}", highlight=False)
     written = {
         "table": report.results,
         "report": report.page,
@@ -152,10 +155,14 @@ def show_evaluation(result: EvalResult) -> None:
 
 def _evaluated_line(event: events.Evaluated) -> str:
     metrics = event.metrics
-    text = (
-        f"{event.model}: step {event.step}  held-out top-1 {metrics['top1']:.1%}  "
-        f"top-5 {metrics['top5']:.1%}  mean class {metrics['mean_class']:.1%}"
-    )
+    text = f"{event.model}: step {event.step}  held-out "
+    if "top1" in metrics:
+        text += (
+            f"top-1 {metrics['top1']:.1%}  top-5 {metrics['top5']:.1%}  "
+            f"mean class {metrics['mean_class']:.1%}"
+        )
+    else:
+        text += f"loss {metrics['loss']:.4f}"
     if metrics.get("failed"):
         text += f"  ({metrics['failed']:.0f} could not be read)"
     return text + ("  (best so far)" if event.best else "")

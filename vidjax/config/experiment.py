@@ -4,7 +4,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from vidjax.typing import Average, Interpolation, Sampling
+from vidjax.typing import (
+    Average,
+    Interpolation,
+    Sampling,
+    Temporal,
+    TimeAttention,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +94,11 @@ class OptimConfig:
         b2: Decay of the second moment of "adamw".
         weight_decay: Coupled (added to the gradient) for "sgd" and "lars", decoupled
             for "adamw".
-        decay: Which parameters decay: "kernels" (those with two axes or more) or "all".
+        decay: Which parameters decay: "kernels" (those with two axes or more), "layers"
+            (the kernels of layers; tables of positions and tokens do not) or "all".
+        layer_decay: Factor of the rate from each block of a transformer to the one
+            before it, in (0, 1]; the classifier has the whole rate. 1 is for any model.
+        backbone_rate: Factor of the rate of everything but the classifier.
         clip_norm: Largest global norm of the gradients; None does not clip.
         label_smoothing: Share of the target spread evenly over the classes, in [0, 1).
     """
@@ -104,9 +114,51 @@ class OptimConfig:
     b1: float = 0.9
     b2: float = 0.999
     weight_decay: float = 0.0
-    decay: Literal["kernels", "all"] = "kernels"
+    decay: Literal["kernels", "layers", "all"] = "kernels"
+    layer_decay: float = 1.0
+    backbone_rate: float = 1.0
     clip_norm: float | None = None
     label_smoothing: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class MixingConfig:
+    """How the clips of a batch are mixed, and their labels with them.
+
+    With both alphas zero nothing is mixed. With both above zero each batch is mixed in
+    one of the two ways.
+
+    Attributes:
+        mixup_alpha: Mixup draws shares from Beta(alpha, alpha); 0 does none.
+        cutmix_alpha: The same for CutMix.
+        rate: Share of the batches that are mixed, in [0, 1].
+        cutmix_rate: Where there are both: share of the mixed batches that CutMix mixes,
+            in [0, 1].
+    """
+
+    mixup_alpha: float = 0.0
+    cutmix_alpha: float = 0.0
+    rate: float = 1.0
+    cutmix_rate: float = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class InflationConfig:
+    """How the weights of an image network become those of a video network.
+
+    Attributes:
+        source: Registered name of the image network that `init` is a tag or a file of;
+            None if `init` is of the model itself.
+        temporal: How kernels fill the time axis: "average" repeats them and divides by
+            its length, "center" puts them into the middle and zeros elsewhere.
+        time_attention: How a vision transformer's attention over time begins: "copy"
+            takes the weights of attention over space, "zero" leaves tokens as they are;
+            None begins as published for the model.
+    """
+
+    source: str | None = None
+    temporal: Temporal = "average"
+    time_attention: TimeAttention | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,14 +229,19 @@ class Config:
         model: Registered name of the model.
         model_args: Arguments of its builder; `num_classes` follows from the data.
         compare: Models to train beside it and to set side by side in the report.
-        init: Weights to start from: a tag of the model card, or the path of a file. A
-            classifier with another number of classes starts afresh.
+        objective: What is learned: "classification", or "masked_pixels", the hidden
+            blocks of a masked autoencoder.
+        init: Weights to start from: a tag of the model card, or the path of a file or
+            of the folder of a run. A classifier with another number of classes starts
+            afresh.
+        inflation: How they are fitted, if they are those of an image network.
         dtype: Type of the computation; parameters and logits stay float32.
         steps: Updates.
         eval_every: Steps between two evaluations; the last step is always evaluated.
         save_every: Steps between two checkpoints; the last step is always saved.
         seed: Seed of initial parameters, order, augmentation and dropout.
         data: Which videos, and how clips are taken from them.
+        mixing: How clips are mixed in training.
         optim: How parameters are updated.
         eval: How the model is tested.
         sharding: How the state is laid over devices.
@@ -194,13 +251,16 @@ class Config:
     model: str
     model_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     compare: tuple[Contender, ...] = ()
+    objective: Literal["classification", "masked_pixels"] = "classification"
     init: str | None = None
+    inflation: InflationConfig = dataclasses.field(default_factory=InflationConfig)
     dtype: Literal["float32", "bfloat16"] = "float32"
     steps: int = 1000
     eval_every: int = 500
     save_every: int = 500
     seed: int = 0
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    mixing: MixingConfig = dataclasses.field(default_factory=MixingConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)
     sharding: ShardingConfig = dataclasses.field(default_factory=ShardingConfig)

@@ -29,6 +29,7 @@ def from_arrays(
     head: Head = "keep",
     clip_shape: tuple[int, ...] | None = None,
     naming: str | None = None,
+    model_args: Mapping[str, Any] | None = None,
 ) -> Variables:
     """Converts foreign weights for a registered model.
 
@@ -49,6 +50,7 @@ def from_arrays(
             parameters depend on it; None takes the card's.
         naming: Name of the naming or of its code base, such as "torchvision"; None
             finds the one that explains most names.
+        model_args: Further arguments of the model's builder.
 
     Returns:
         {"params": ..., "batch_stats": ...}: nested dicts of float32 NumPy arrays.
@@ -59,9 +61,8 @@ def from_arrays(
     """
     check_head(head)
     card = model_card(name)
-    model: Any = create_model(
-        name, **({} if num_classes is None else {"num_classes": num_classes})
-    )
+    given = {} if num_classes is None else {"num_classes": num_classes}
+    model: Any = create_model(name, **(model_args or {}), **given)
     source = clean(arrays)
     table = find_naming(name, source, naming)
     got, problems = translate(source, table)

@@ -29,16 +29,26 @@ from vidjax.convert.variables import (
     fresh_variables,
     unflatten,
 )
-from vidjax.typing import Head, Temporal
+from vidjax.convert.vit_inflation import (
+    CLASS_TOKEN,
+    PATCHES,
+    POSITIONS,
+    begin_attention_over_time,
+    tile_positions,
+)
+from vidjax.typing import Head, Temporal, TimeAttention
 
 # What a path of a 2D network may be called in a video network, beside its own name.
 _RENAMES = (
     (re.compile(r"^(\w+)/backbone/"), r"\1/slow/"),
     (re.compile(r"/Conv2d_"), "/Conv3d_"),
 )
-# What only video networks have. None of it changes what a still clip gives: the fast
-# pathway is seen through weights that begin at zero, and so do non-local blocks.
-_ONLY_VIDEO = re.compile(r"\w+/(fast/|fuse_\w+/|.*_non_local/).*")
+# What only video networks have. The fast pathway is seen through weights that begin at
+# zero, and so are non-local blocks: neither changes what a still clip gives. In vision
+# transformers it is what comes over time: tables, a second encoder, a layer in a block.
+_ONLY_VIDEO = re.compile(
+    r"\w+/((fast/|fuse_\w+/|.*_non_local/).*|time_.+|blocks_\d+/temporal_fc/.+)"
+)
 _SPATIAL = re.compile(r"\w+/(.*?)/(conv2|bn2)/.+")
 
 
@@ -49,18 +59,26 @@ class Inflation:
     Attributes:
         variables: {"params": ..., "batch_stats": ...}: nested dicts of NumPy arrays.
         taken: Paths of arrays that came over as they were.
-        inflated: Paths of kernels that were given a time axis.
+        inflated: Paths of kernels, and of tables of positions, that were given a time
+            axis.
         widened: Paths of arrays that were filled up, with zeros where they meet the
             fast pathway of SlowFast, with the mean over colours where they meet flow.
+        copied: Paths of attention over time, filled with attention over space.
+        zeroed: Paths of its last layers, filled with zeros.
         fresh: Paths of arrays that a 2D network cannot give, initialised as the model
             initialises them.
+        dropped: Paths of the 2D network that the video network has no place for: the
+            class token, where the mean is classified.
     """
 
     variables: Variables
     taken: tuple[str, ...]
     inflated: tuple[str, ...]
     widened: tuple[str, ...]
+    copied: tuple[str, ...]
+    zeroed: tuple[str, ...]
     fresh: tuple[str, ...]
+    dropped: tuple[str, ...]
 
 
 def inflate(
@@ -71,13 +89,22 @@ def inflate(
     *,
     head: Head = "keep",
     colours: Colours = "mean",
+    time_attention: TimeAttention | None = None,
 ) -> Variables:
     """Turns the variables of a 2D network into those of a video network.
 
-    On a clip of one repeated image the video network then gives the 2D network's
+    On a clip of one repeated image a convolutional network then gives the 2D network's
     logits: with "center" always, with "average" where no zeros beyond the ends of the
     clip are seen, so everywhere if the model has `time_padding="edge"`. Exceptions are
     arrays that a 2D network cannot give, see `explain_inflation`.
+
+    So does a TimeSformer, divided with `time_attention="zero"`, or over space alone. In
+    every ViViT, and in a joint TimeSformer, the tokens of all times are then alike. The
+    frames' encoder of ViViT's model 2 has the features of the image, and models 3 (with
+    "zero") and 4 give what they give for one tubelet. With a class token and joint
+    attention the image's logits do not come out: T times as many tokens compete with
+    it for attention. (ViViT's GELU is the tanh approximation, ViT's the exact one, so
+    that its features are the image's to about 1e-3.)
 
     Args:
         variables_2d: {"params": ..., "batch_stats": ...} of the 2D network.
@@ -89,13 +116,16 @@ def inflate(
         head: "keep" takes the classifier over; "reset" starts it afresh; "match" takes
             it over if it has the right number of classes and else starts afresh.
         colours: See `vidjax.convert.streams.Colours`.
+        time_attention: How a transformer's attention over time begins, see
+            `vidjax.typing.TimeAttention`; None is "copy" for TimeSformer and "zero" for
+            ViViT's model 3.
 
     Returns:
         Variables of the video network: nested dicts of NumPy arrays.
 
     Raises:
-        ValueError: If `temporal`, `head` or `colours` is unknown, or the networks do
-            not match: all that is wrong, in one message.
+        ValueError: If `temporal`, `head`, `colours` or `time_attention` is unknown, or
+            the networks do not match: all that is wrong, in one message.
 
     Example:
         >>> import vidjax, jax, jax.numpy as jnp
@@ -106,10 +136,15 @@ def inflate(
         >>> inflated["params"]["backbone"]["conv1"]["kernel"].shape
         (3, 3, 24, 16)
     """
-    found = explain_inflation(
-        variables_2d, model_3d, clip_shape, temporal, head=head, colours=colours
-    )
-    return found.variables
+    return explain_inflation(
+        variables_2d,
+        model_3d,
+        clip_shape,
+        temporal,
+        head=head,
+        colours=colours,
+        time_attention=time_attention,
+    ).variables
 
 
 def explain_inflation(
@@ -120,6 +155,7 @@ def explain_inflation(
     *,
     head: Head = "keep",
     colours: Colours = "mean",
+    time_attention: TimeAttention | None = None,
 ) -> Inflation:
     """Inflates, and tells what became of each array.
 
@@ -134,6 +170,11 @@ def explain_inflation(
     network only (CSN, R(2+1)D): in this last case a still clip gives other logits than
     its image.
 
+    In a vision transformer the kernel of patches becomes one of tubelets, positions are
+    repeated over time, and attention over time begins as `time_attention` says. Fresh
+    are tables of times, the layer behind TimeSformer's attention over time, which is
+    zero in all blocks but the first, and the encoder over time of ViViT's model 2.
+
     Args:
         variables_2d: As in `inflate`.
         model_3d: As in `inflate`.
@@ -141,6 +182,7 @@ def explain_inflation(
         temporal: As in `inflate`.
         head: As in `inflate`.
         colours: As in `inflate`.
+        time_attention: As in `inflate`.
 
     Returns:
         Variables and the lists of their paths.
@@ -153,23 +195,36 @@ def explain_inflation(
     check_head(head)
     want = abstract_variables(model_3d, clip_shape)
     source = {_place(path, want): a for path, a in flatten(variables_2d).items()}
-    fresh = {path for path in want if _ONLY_VIDEO.fullmatch(path)}
+    begun = begin_attention_over_time(source, want, time_attention)
+    given = begun.copied | begun.zeroed
+    fresh = {path for path in want.keys() - given if _ONLY_VIDEO.fullmatch(path)}
+    dropped = {CLASS_TOKEN} & source.keys() - want.keys()
     separated = _separated(source, want)
     fresh |= separated & want.keys()
-    source = {path: a for path, a in source.items() if path not in separated}
+    left_out = separated | dropped
+    source = {path: a for path, a in source.items() if path not in left_out}
     if head == "reset" or (head == "match" and not _same_classes(source, want)):
         fresh |= {path for path in want if path.startswith(HEAD)}
         source = {p: a for p, a in source.items() if not p.startswith(HEAD)}
 
-    filled = _fill(source, want, fresh, _Rules(model_3d, clip_shape, temporal, colours))
-    arrays = {path: array for path, (_, array) in filled.items()}
+    has_token = CLASS_TOKEN in want
+    rules = _Rules(model_3d, clip_shape, temporal, colours, has_token)
+    filled = _fill(source, want, fresh | given.keys(), rules)
+    arrays = {path: array for path, (_, array) in filled.items()} | given
     if fresh:
         arrays |= fresh_variables(model_3d, clip_shape, tuple(sorted(fresh)))
     by = {
         how: tuple(sorted(path for path, (h, _) in filled.items() if h == how))
         for how in ("taken", "inflated", "widened")
     }
-    return Inflation(unflatten(arrays), **by, fresh=tuple(sorted(fresh)))
+    return Inflation(
+        unflatten(arrays),
+        **by,
+        copied=tuple(sorted(begun.copied)),
+        zeroed=tuple(sorted(begun.zeroed)),
+        fresh=tuple(sorted(fresh)),
+        dropped=tuple(sorted(dropped)),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -180,6 +235,7 @@ class _Rules:
     clip_shape: tuple[int, int, int, int]
     temporal: Temporal
     colours: Colours
+    has_token: bool
 
     def change(
         self, path: str, array: np.ndarray, shape: tuple[int, ...]
@@ -189,6 +245,11 @@ class _Rules:
             return "taken", array
         if path == f"{HEAD}kernel" and shape[0] > array.shape[0]:
             return self._widen_head(array, shape)
+        if path in (POSITIONS, PATCHES):
+            changed = self._of_transformer(path, array, shape)
+            if changed is None or changed.shape != shape:
+                return None
+            return "inflated", changed
         if array.ndim != 4 or shape[-1] != array.shape[-1]:
             return None
         how = "inflated"
@@ -202,6 +263,13 @@ class _Rules:
                 how = "widened"
                 kernel = np.pad(kernel, (*((0, 0),) * 3, (0, more), (0, 0)))
         return None if kernel is None or kernel.shape != shape else (how, kernel)
+
+    def _of_transformer(
+        self, path: str, array: np.ndarray, shape: tuple[int, ...]
+    ) -> np.ndarray | None:
+        if path == POSITIONS:
+            return tile_positions(array, shape[1], extra=int(self.has_token))
+        return self._repeat(array[0], shape[0]) if array.shape[0] == 1 else None
 
     def _over_time(
         self, array: np.ndarray, shape: tuple[int, ...]

@@ -27,6 +27,7 @@ def load_variables(
     clip_shape: tuple[int, int, int, int] | None = None,
     naming: str | None = None,
     entry: str | None = None,
+    model_args: Mapping[str, Any] | None = None,
 ) -> Variables:
     """Loads weights for a registered model.
 
@@ -39,6 +40,7 @@ def load_variables(
         clip_shape: As in `from_arrays`.
         naming: As in `from_arrays`.
         entry: As in `read_arrays`.
+        model_args: As in `from_arrays`.
 
     Returns:
         {"params": ..., "batch_stats": ...}: nested dicts of float32 NumPy arrays.
@@ -64,6 +66,7 @@ def load_variables(
             head=head,
             clip_shape=clip_shape,
             naming=naming,
+            model_args=model_args,
         )
     except ValueError as error:
         if str(path) in str(error):

@@ -19,6 +19,8 @@ from vidjax.models.videomae import sines_and_cosines
 
 _NORM = ("params/norm/scale", "params/norm/bias")
 _NO_NORM = ("transformers", "vidjax")  # Whose files may lack the encoder's norm.
+_MASK_TOKEN = "params/mask_token"
+_DECODER = ("decoder/", "encoder_to_decoder/", "mask_token", "norm/", "logits/")
 _SAME_TABLE = 1e-5  # Between ways of computing sines in float32.
 
 
@@ -194,17 +196,20 @@ TRANSFORMERS_4_PRETRAINING = Naming(
 
 
 def settle(got: Arrays, want: Places, naming: str) -> None:
-    """Settles what only some weights have: a table of positions, the encoder's norm.
+    """Settles what only some weights have: positions, the encoder's norm, a decoder.
 
     A table that is the fixed one is dropped; another becomes a place of the model,
     which takes it instead. transformers' masked autoencoder has, by default, no norm
-    behind the encoder; the model leaves it out where the weights have none.
+    behind the encoder; the model leaves it out where the weights have none. Of vidjax's
+    own masked autoencoder a classifier takes the encoder.
 
     Args:
         got: Arrays of any shape by path; changed.
         want: Places of the model; changed.
         naming: Name of the naming of the weights.
     """
+    if _MASK_TOKEN in got and _MASK_TOKEN not in want and naming == "vidjax":
+        _begin_with_encoder(got)
     if POSITIONS in got:
         table = got[POSITIONS]
         fixed = sines_and_cosines(*table.shape[-2:])
@@ -216,3 +221,12 @@ def settle(got: Arrays, want: Places, naming: str) -> None:
     if not has_norm and naming.startswith(_NO_NORM):
         for path in _NORM:
             want.pop(path, None)
+
+
+def _begin_with_encoder(got: Arrays) -> None:
+    """Leaves the decoder out, and starts the norm behind the mean afresh."""
+    width = got["params/patch_embed/bias"].shape[0]
+    for path in [p for p in got if p.removeprefix("params/").startswith(_DECODER)]:
+        del got[path]
+    got["params/fc_norm/scale"] = np.ones(width, np.float32)
+    got["params/fc_norm/bias"] = np.zeros(width, np.float32)

@@ -16,10 +16,13 @@ class Classifier(nn.Module):
     Attributes:
         num_classes: Number of classes K; 0 leaves the layer out.
         dropout_rate: Probability of dropping a unit of a step, in [0, 1).
+        init_std: Standard deviation of the kernel at the start; MMAction2's heads have
+            0.01 (init_std of I3DHead).
     """
 
     num_classes: int
     dropout_rate: float = 0.0
+    init_std: float = 0.01
 
     @nn.compact
     def __call__(
@@ -41,8 +44,7 @@ class Classifier(nn.Module):
         if not self.num_classes:
             return pooled, {"pooled": pooled}
         shape = (steps.shape[-1], self.num_classes)
-        # Standard deviation: MMAction2's heads (init_std of I3DHead).
-        kernel = self.param("kernel", nn.initializers.normal(0.01), shape)
+        kernel = self.param("kernel", nn.initializers.normal(self.init_std), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.num_classes,))
         steps = nn.Dropout(self.dropout_rate, deterministic=not train)(steps)
         scores = steps @ kernel + bias.reshape(1, 1, -1)

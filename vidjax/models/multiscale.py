@@ -292,6 +292,8 @@ class MViT(nn.Module):
         drop_path_rate: Probability of dropping the branches of the last block; it grows
             linearly from 0 at the first. The authors train with 0.2 (16 frames), 0.3
             (32 frames) and 0.75 (v2-L).
+        head_std: Standard deviation of the classifier's kernel at the start;
+            the authors' is 0.02.
         dtype: Computation dtype; parameters, softmax and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -300,6 +302,7 @@ class MViT(nn.Module):
     num_classes: int = 400
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
+    head_std: float = 0.01
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -352,7 +355,9 @@ class MViT(nn.Module):
         else:
             x = norm(x)
             steps, features = x[:, :1], _maps(x, grid)
-        head = Classifier(self.num_classes, self.dropout_rate, name="logits")
+        head = Classifier(
+            self.num_classes, self.dropout_rate, self.head_std, name="logits"
+        )
         logits, scores = head(steps, train=train)
         return logits, {**endpoints, "features": features, **scores}
 

@@ -51,6 +51,8 @@ class TimeSformer(nn.Module):
         dropout_rate: Probability of dropping a unit before the last layer.
         drop_path_rate: Probability of dropping each branch of the last block; it grows
             linearly from 0 at the first. The authors train with 0.1.
+        head_std: Standard deviation of the classifier's kernel at the start;
+            the authors' is 0.02.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -60,6 +62,7 @@ class TimeSformer(nn.Module):
     scheme: Scheme = "divided"
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
+    head_std: float = 0.01
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -102,7 +105,9 @@ class TimeSformer(nn.Module):
         if self.scheme == "space":
             x = jnp.mean(x.reshape(batch, grid[0], *x.shape[1:]), axis=1)
         x = LayerNorm(dtype=self.dtype, name="norm")(x)
-        head = Classifier(self.num_classes, self.dropout_rate, name="logits")
+        head = Classifier(
+            self.num_classes, self.dropout_rate, self.head_std, name="logits"
+        )
         logits, scores = head(x[:, :1], train=train)
         features = x[:, 1:].reshape(batch, -1, *grid[1:], width)
         return logits, {**endpoints, "features": features, "pooled": scores["pooled"]}

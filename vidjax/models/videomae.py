@@ -76,6 +76,8 @@ class VideoMAE(nn.Module):
             fine-tune base models with 0.5 (fc_drop_rate of their scripts).
         drop_path_rate: Probability of dropping each branch of the last block; it grows
             linearly from 0 at the first.
+        head_std: Standard deviation of the classifier's kernel at the start;
+            the authors fine-tune with 2e-5 (0.02 x init_scale of their scripts).
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -84,6 +86,7 @@ class VideoMAE(nn.Module):
     layout: Layout = BASE
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
+    head_std: float = 0.01
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -116,7 +119,9 @@ class VideoMAE(nn.Module):
             endpoints[f"blocks_{i}"] = x.reshape(x.shape[0], *grid, layout.width)
         mean = jnp.mean(x, axis=1, keepdims=True, dtype=jnp.float32)
         mean = LayerNorm(name="fc_norm")(mean)
-        head = Classifier(self.num_classes, self.dropout_rate, name="logits")
+        head = Classifier(
+            self.num_classes, self.dropout_rate, self.head_std, name="logits"
+        )
         logits, scores = head(mean, train=train)
         features = endpoints[f"blocks_{layout.depth - 1}"]
         return logits, {**endpoints, "features": features, "pooled": scores["pooled"]}

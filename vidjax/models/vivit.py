@@ -233,6 +233,8 @@ class ViViT(nn.Module):
         dropout_rate: Probability of dropping a unit before the last layer.
         drop_path_rate: Probability of dropping the branches of the last block; it grows
             linearly from 0 at the first.
+        head_std: Standard deviation of the classifier's kernel at the start;
+            Scenic begins with zeros.
         dtype: Computation dtype; parameters and logits stay float32.
         remat: Whether blocks are computed again in the backward pass to save memory.
     """
@@ -243,6 +245,7 @@ class ViViT(nn.Module):
     space_first: bool = False
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
+    head_std: float = 0.01
     dtype: DTypeLike = jnp.float32
     remat: bool = False
 
@@ -281,7 +284,9 @@ class ViViT(nn.Module):
         )(clip)
         model = self._encoders if layout.factorised == "encoder" else self._one_encoder
         pooled, endpoints = model(x, train)
-        head = Classifier(self.num_classes, self.dropout_rate, name="logits")
+        head = Classifier(
+            self.num_classes, self.dropout_rate, self.head_std, name="logits"
+        )
         logits, scores = head(pooled[:, None], train=train)
         return logits, {**endpoints, "pooled": scores["pooled"]}
 

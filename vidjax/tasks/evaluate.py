@@ -137,8 +137,9 @@ def evaluate(
         Metrics with intervals, confusion matrix and probabilities.
 
     Raises:
-        ValueError: If not exactly one of `workdir` and `weights` is given, the run is
-            of another model, or the model does not know the classes of the data.
+        ValueError: If not exactly one of `workdir` and `weights` is given, no labels
+            are learned, the run is of another model, or the model does not know the
+            classes of the data.
 
     Example:
         >>> from vidjax.config import load_config
@@ -149,6 +150,11 @@ def evaluate(
     """
     if (workdir is None) == (weights is None):
         raise ValueError("Give either workdir or weights.")
+    if config.objective != "classification":
+        raise ValueError(
+            f'An objective of "{config.objective}" gives no labels to test. Training '
+            "writes the held-out loss to metrics.jsonl."
+        )
     source = make_source(config.data, make_spec(config), split="eval")
     if workdir is not None:
         model, variables, label_names = _from_workdir(config, workdir, best=best)

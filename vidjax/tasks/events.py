@@ -44,7 +44,8 @@ class Progress:
         step: Updates done.
         steps: Updates in the whole run.
         loss: Mean training loss since the last such event.
-        top1: Share of the training clips since then that were right, in [0, 1].
+        top1: Share of the training clips since then that were right, in [0, 1]; None
+            where no labels are learned.
         learning_rate: Of the last update.
         clips_per_sec: Training clips a second since then.
         seconds_left: Estimated time to the last step, without evaluations.
@@ -54,7 +55,7 @@ class Progress:
     step: int
     steps: int
     loss: float
-    top1: float
+    top1: float | None
     learning_rate: float
     clips_per_sec: float
     seconds_left: float
@@ -83,8 +84,9 @@ class Evaluated:
         model: Name of the model.
         step: Updates done.
         metrics: "top1", "top5", "mean_class" (in [0, 1]), "loss", and "examples" and
-            "failed", the number of videos that counted and that could not be read.
-        best: Whether top-1 is the best of the run so far.
+            "failed", the number of videos that counted and that could not be read;
+            without the first three where no labels are learned.
+        best: Whether top-1, or the loss, is the best of the run so far.
     """
 
     model: str

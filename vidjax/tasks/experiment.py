@@ -11,6 +11,7 @@ from flax import linen as nn
 from vidjax.config import Config
 from vidjax.data.sources import Source, Split, make_source
 from vidjax.models.registry import clip_spec, create_model, model_card
+from vidjax.models.videomae_pretrain import VideoMAEPretrain
 from vidjax.ops.pixels import normalize
 from vidjax.protocols import protocol
 from vidjax.typing import ClipSpec, Views
@@ -104,21 +105,28 @@ def make_model(config: Config, num_classes: int) -> nn.Module:
         A Linen module.
 
     Raises:
-        ValueError: If there is no such model, or `model_args` says another number of
-            classes, or a dtype.
+        ValueError: If there is no such model, `model_args` says another number of
+            classes, or a dtype, or the model is not one for the objective.
         TypeError: If the model has no such argument.
     """
     arguments = dict(config.model_args)
+    if "dtype" in arguments:
+        raise ValueError("Set `dtype` of the config, not model_args.dtype.")
+    if config.objective == "masked_pixels":
+        # What it predicts are the values of a block, as many as it says itself.
+        model = create_model(config.model, dtype=config.dtype, **arguments)
+        _check_autoencoder(config, model)
+        return model
     if arguments.pop("num_classes", num_classes) != num_classes:
         raise ValueError(
             f"model_args.num_classes is {config.model_args['num_classes']}, and the "
             f"data has {num_classes} classes. Leave it out: it follows from the data."
         )
-    if "dtype" in arguments:
-        raise ValueError("Set `dtype` of the config, not model_args.dtype.")
-    return create_model(
+    model = create_model(
         config.model, num_classes=num_classes, dtype=config.dtype, **arguments
     )
+    _check_autoencoder(config, model)
+    return model
 
 
 def make_prepare(spec: ClipSpec, dtype: str) -> Callable[[jax.Array], jax.Array]:
@@ -168,6 +176,17 @@ def describe_devices() -> str:
     """Returns the number and kind of the devices, such as "8 x TPU v5 lite"."""
     devices = jax.devices()
     return f"{len(devices)} x {devices[0].device_kind}"
+
+
+def _check_autoencoder(config: Config, model: nn.Module) -> None:
+    if isinstance(model, VideoMAEPretrain) == (config.objective == "masked_pixels"):
+        return
+    kind = "one" if isinstance(model, VideoMAEPretrain) else "none"
+    raise ValueError(
+        'objective="masked_pixels" is for masked autoencoders, such as '
+        f"videomae_base_pretrain, and only for them: {config.model} is {kind}, and the "
+        f'objective is "{config.objective}".'
+    )
 
 
 def _replace_given(card: Any, config: Any, fields: tuple[str, ...]) -> Any:

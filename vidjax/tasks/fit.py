@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -13,9 +14,9 @@ from jax.sharding import Mesh
 
 from vidjax.config import Config
 from vidjax.data.pipeline import train_batches
-from vidjax.tasks.evaluate import make_scorer
 from vidjax.tasks.events import Event, Finished, Started
-from vidjax.tasks.experiment import describe_devices, make_prepare, make_views
+from vidjax.tasks.experiment import describe_devices, make_prepare
+from vidjax.tasks.objective import goodness, make_losses, make_test
 from vidjax.tasks.recorder import Recorder
 from vidjax.tasks.run import Emit, Run, prepare_run
 from vidjax.tasks.workdir import (
@@ -53,8 +54,10 @@ class FitResult:
         workdir: Folder of its run.
         metrics: Of the last step's evaluation: "top1", "top5", "mean_class" (in
             [0, 1]), "loss", and "examples" and "failed", the number of videos that
-            counted and that could not be read.
-        best_step: Step of the best evaluation, by top-1; of equals, the first.
+            counted and that could not be read; without the first three where no labels
+            are learned.
+        best_step: Step of the best evaluation, by top-1, or by the loss where there is
+            none; of equals, the first.
         best_metrics: Of that evaluation.
         variables: After the last step: {"params": ..., "batch_stats": ...}.
         checkpoint: Folder of the last checkpoint.
@@ -182,18 +185,15 @@ def _train(run: Run, emit: Emit) -> tuple[dict[str, Any], int]:
         with MetricsLog(
             run.folder / METRICS, start_step=start_step, tensorboard=tensorboard
         ) as log:
+            best = checkpoints.read_best_metrics()
             recorder = Recorder(
                 run=run,
-                mesh=mesh,
                 checkpoints=checkpoints,
                 metrics_log=log,
                 emit=emit,
-                scorer=make_scorer(
-                    *(run.model, run.spec, config.dtype, mesh),
-                    views=make_views(config),
-                ),
+                test=make_test(run, mesh),
                 schedule=jax.jit(make_schedule(config.optim, config.steps)),
-                best_top1=(checkpoints.read_best_metrics() or {}).get("top1", -1.0),
+                best=goodness(best) if best else -math.inf,
             )
             if start_step < config.steps:
                 state = train(
@@ -225,10 +225,9 @@ def _open_state(
     """The state to begin with, laid over the devices as it is made, and its layout."""
     optimizer = make_optimizer(run.config.optim, run.config.steps)
     init = make_init(run.model, optimizer, clip_shape=run.spec.shape)
-    like = jax.eval_shape(init, key)
-    shardings = tree_shardings(like, mesh, min_size=run.config.sharding.min_size)
+    shardings = tree_shardings(run.like, mesh, min_size=run.config.sharding.min_size)
     if checkpoints.latest_step is not None:
-        return checkpoints.restore(abstract(like, shardings)), shardings
+        return checkpoints.restore(abstract(run.like, shardings)), shardings
     if run.initial is not None:
         start = functools.partial(start_state, optimizer=optimizer)
         return jax.jit(start, out_shardings=shardings)(run.initial), shardings
@@ -241,7 +240,8 @@ def _compile_step(run: Run, mesh: Mesh, state: TrainState, shardings: Any) -> Tr
         run.model,
         make_optimizer(config.optim, config.steps),
         prepare=make_prepare(run.spec, config.dtype),
-        label_smoothing=config.optim.label_smoothing,
+        losses=make_losses(run),
+        mixing=config.mixing,
     )
     rows = batch_sharding(mesh)
     jitted = jax.jit(

@@ -8,7 +8,7 @@ from vidjax.convert import load_variables, save_variables
 from vidjax.convert.card import make_metadata
 from vidjax.convert.inflation import Inflation, explain_inflation
 from vidjax.models.registry import clip_spec, create_model, model_card
-from vidjax.typing import Head, Temporal
+from vidjax.typing import Head, Temporal, TimeAttention
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,10 @@ class InflatedFile:
             "taken": list(found.taken),
             "inflated": list(found.inflated),
             "widened": list(found.widened),
+            "copied": list(found.copied),
+            "zeroed": list(found.zeroed),
             "fresh": list(found.fresh),
+            "dropped": list(found.dropped),
         }
 
 
@@ -49,6 +52,7 @@ def inflate_file(
     out: str | pathlib.Path,
     temporal: Temporal = "average",
     head: Head = "match",
+    time_attention: TimeAttention | None = None,
     num_classes: int | None = None,
     num_frames: int | None = None,
     size: int | None = None,
@@ -64,6 +68,8 @@ def inflate_file(
         temporal: "average" or "center", see `vidjax.convert.inflate`.
         head: "match" takes the classifier over if it has the right number of classes
             and else starts afresh, "keep" must take it, "reset" starts afresh.
+        time_attention: How a transformer's attention over time begins, see
+            `vidjax.convert.inflate`.
         num_classes: Classes K of the video network; None takes its own default.
         num_frames: Frames T of its clips; None takes the card's. It matters only where
             parameters depend on it.
@@ -83,7 +89,12 @@ def inflate_file(
     given = {} if num_classes is None else {"num_classes": num_classes}
     model: Any = create_model(target, **given)
     found = explain_inflation(
-        _load(source, weights), model, clip_shape, temporal, head=head
+        load_image_network(source, weights, side),
+        model,
+        clip_shape,
+        temporal,
+        head=head,
+        time_attention=time_attention,
     )
     path = pathlib.Path(out).expanduser()
     metadata = make_metadata(
@@ -93,8 +104,21 @@ def inflate_file(
     return InflatedFile(path, found, clip_shape, model.num_classes)
 
 
-def _load(source: str, weights: str) -> Any:
-    """Weights with all their classes, whatever the number."""
+def load_image_network(source: str, weights: str, size: int) -> Any:
+    """Loads the weights of an image network with all their classes.
+
+    Args:
+        source: Registered name.
+        weights: A tag of its card, or the path of a file.
+        size: Height and width of the images in pixels, to which a table of positions is
+            resized as the image network's code does it.
+
+    Returns:
+        {"params": ..., "batch_stats": ...}: nested dicts of float32 NumPy arrays.
+
+    Raises:
+        ValueError: If the model takes clips, or the name or the weights are unknown.
+    """
     card = model_card(source)
     if card.fusion != "none":
         raise ValueError(
@@ -102,4 +126,9 @@ def _load(source: str, weights: str) -> Any:
             "that `vidjax models` lists with fusion none."
         )
     known = {w.tag: w.num_classes for w in card.weights}
-    return load_variables(source, weights, num_classes=known.get(weights))
+    return load_variables(
+        source,
+        weights,
+        num_classes=known.get(weights),
+        clip_shape=(1, size, size, card.clip.channels),
+    )

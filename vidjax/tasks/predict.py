@@ -162,9 +162,11 @@ def load_trained_recognizer(workdir: StrPath) -> Recognizer:
         The recognizer, with the label names of the training data.
 
     Raises:
-        ValueError: If the folder holds no trained model.
+        ValueError: If the folder holds no trained model, or one that knows no labels.
     """
     trained = load_workdir(pathlib.Path(workdir))
+    if not trained.label_names:
+        raise ValueError(f"{workdir} holds a model that learned no labels.")
     return Recognizer(
         trained.model,
         trained.variables,

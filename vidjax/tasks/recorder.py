@@ -2,11 +2,8 @@
 
 import dataclasses
 
-from jax.sharding import Mesh
-
-from vidjax.tasks.evaluate import Scorer, measure, score
 from vidjax.tasks.events import Evaluated, Progress, Saved, Scored
-from vidjax.tasks.experiment import make_views
+from vidjax.tasks.objective import Test, goodness
 from vidjax.tasks.run import Emit, Run
 from vidjax.tasks.workdir import EVALUATION
 from vidjax.train.checkpoint import Checkpoints
@@ -24,25 +21,23 @@ class Recorder:
 
     Attributes:
         run: What is trained.
-        mesh: Devices.
         checkpoints: Of the run.
         metrics_log: Of the run.
         emit: Called with each event.
-        scorer: Scores a batch.
+        test: Tests variables on the held-out split.
         schedule: Learning rate by step.
-        best_top1: Of the best evaluation so far, -1 before the first.
+        best: `goodness` of the best evaluation so far, -inf before the first.
         steps_timed: Updates whose time is known.
         seconds_timed: Their time, without evaluations and checkpoints.
     """
 
     run: Run
-    mesh: Mesh
     checkpoints: Checkpoints
     metrics_log: MetricsLog
     emit: Emit
-    scorer: Scorer
+    test: Test
     schedule: Schedule
-    best_top1: float
+    best: float
     steps_timed: int = 0
     seconds_timed: float = 0.0
 
@@ -73,7 +68,7 @@ class Recorder:
                 step=window.step,
                 steps=config.steps,
                 loss=window.metrics["loss"],
-                top1=window.metrics["top1"],
+                top1=window.metrics.get("top1"),
                 learning_rate=rate,
                 clips_per_sec=clips_per_sec,
                 seconds_left=left * self.seconds_timed / self.steps_timed,
@@ -81,38 +76,23 @@ class Recorder:
         )
 
     def evaluate(self, state: TrainState, step: int) -> None:
-        """Scores the held-out split, and keeps the variables if it is the best yet.
+        """Tests on the held-out split, and keeps the variables if it is the best yet.
 
         Args:
             state: The train state.
             step: Updates done.
         """
-        run, data = self.run, self.run.config.data
-        source, name = run.sources.eval, run.name
-        scores = score(
-            self.scorer,
-            state.variables,
-            source,
-            num_classes=len(source.label_names),
-            views=make_views(run.config),
-            batch_size=data.eval_batch_size or data.batch_size,
-            mesh=self.mesh,
-            workers=data.workers,
-            on_scored=lambda done, total: self.emit(Scored(name, done, total)),
-        )
-        result = measure(
-            scores,
-            source.labels,
-            label_names=source.label_names,
-            paths=source.paths,
+        name = self.run.name
+        result = self.test(
+            state.variables, lambda done, total: self.emit(Scored(name, done, total))
         )
         metrics = result.metrics
-        if step == run.config.steps:
-            write_json(run.folder / EVALUATION, result.to_dict())
+        if step == self.run.config.steps:
+            write_json(self.run.folder / EVALUATION, result.to_dict())
         self.metrics_log.write(step, metrics, group="eval")
-        best = metrics["top1"] > self.best_top1
+        best = goodness(metrics) > self.best
         if best:
-            self.best_top1 = metrics["top1"]
+            self.best = goodness(metrics)
             self.checkpoints.save_best(step, state.variables, metrics)
         self.emit(Evaluated(name, step, metrics, best))
 

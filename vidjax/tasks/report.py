@@ -27,7 +27,12 @@ from vidjax.tasks.workdir import (
 from vidjax.train.log import read_metrics, write_json
 
 _STRIPS = 8
-_COLUMNS = ("model", "fusion", "parameters", "multiply-adds", "top-1")
+_COLUMNS = ("model", "fusion", "parameters", "multiply-adds")
+_TITLES = {
+    "Training": "curves",
+    "Confusion, in percent of each true class": "confusion",
+    "Held-out clips and what each model made of them": "clips",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,14 +45,21 @@ class Row:
         parameters: Trainable parameters.
         macs: Multiply-adds of one clip.
         top1: Share of the held-out examples that are right after the last step, in
-            [0, 1].
+            [0, 1]; None where no labels are learned.
+        loss: Where no labels are learned: the held-out loss after the last step.
     """
 
     model: str
     fusion: str
     parameters: int
     macs: int
-    top1: float
+    top1: float | None
+    loss: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what is known, ready for JSON."""
+        fields = dataclasses.asdict(self)
+        return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,14 +68,15 @@ class Report:
 
     Attributes:
         rows: A row for each model.
-        chance: Top-1 of guessing, one over the number of classes.
+        chance: Top-1 of guessing, one over the number of classes; None where no labels
+            are learned.
         results: JSON file: an array of the rows.
         page: HTML file with everything, or None without matplotlib.
         picture: PNG file with everything, or None without matplotlib.
     """
 
     rows: tuple[Row, ...]
-    chance: float
+    chance: float | None
     results: pathlib.Path
     page: pathlib.Path | None
     picture: pathlib.Path | None
@@ -95,26 +108,34 @@ def report(workdir: str | os.PathLike[str]) -> Report:
         name: json.loads((folder / EVALUATION).read_text(encoding="utf-8"))
         for name, folder in folders.items()
     }
-    label_names = next(iter(evaluations.values()))["label_names"]
+    # No names where no labels are learned.
+    classes = len(next(iter(evaluations.values())).get("label_names", ()))
     rows = tuple(
-        _row(name, run, len(label_names), evaluations[name]["metrics"]["top1"])
+        _row(name, run, classes, evaluations[name]["metrics"])
         for name, run in runs.items()
     )
-    write_json(workdir / "results.json", [dataclasses.asdict(row) for row in rows])
+    write_json(workdir / "results.json", [row.to_dict() for row in rows])
     histories = {n: read_metrics(folder / METRICS) for n, folder in folders.items()}
     source = make_source(config.data, make_spec(config), split="eval")
     page = picture = None
     # matplotlib is an extra; the table stands without it, and the caller is told.
     if importlib.util.find_spec("matplotlib") is not None:
         figures = _figures(rows, histories, evaluations, source)
-        page, picture = _write_page(workdir, config, rows, figures, len(label_names))
-    return Report(rows, 1 / len(label_names), workdir / "results.json", page, picture)
+        page, picture = _write_page(workdir, config, rows, figures, classes)
+    chance = 1 / classes if classes else None
+    return Report(rows, chance, workdir / "results.json", page, picture)
 
 
-def _row(name: str, config: Config, num_classes: int, top1: float) -> Row:
-    arguments = {**config.model_args, "num_classes": num_classes}
+def _row(
+    name: str, config: Config, num_classes: int, metrics: Mapping[str, float]
+) -> Row:
+    arguments = dict(config.model_args)
+    if num_classes:
+        arguments["num_classes"] = num_classes
     costs = cost(config.model, make_spec(config).shape, **arguments)
-    return Row(name, model_card(config.model).fusion, costs.params, costs.macs, top1)
+    fusion = model_card(config.model).fusion
+    row = Row(name, fusion, costs.params, costs.macs, metrics.get("top1"))
+    return row if num_classes else dataclasses.replace(row, loss=metrics["loss"])
 
 
 def _figures(
@@ -124,11 +145,20 @@ def _figures(
     source: Source,
 ) -> dict[str, Any]:
     """The pictures by the name of their file."""
+    figures = {
+        "table": plots.table_figure(
+            _columns(rows), [_cells(row) for row in rows], title="On held-out examples"
+        )
+    }
+    if rows[0].top1 is None:
+        curves = {
+            "training loss": _points(histories, "train", "loss"),
+            "held-out loss": _points(histories, "eval", "loss"),
+        }
+        return {**figures, "curves": plots.curves_figure(curves)}
     confusions = {n: np.array(e["confusion"]) for n, e in evaluations.items()}
     return {
-        "table": plots.table_figure(
-            _COLUMNS, [_cells(row) for row in rows], title="Held-out accuracy"
-        ),
+        **figures,
         "curves": plots.curves_figure(
             {
                 "training loss": _points(histories, "train", "loss"),
@@ -173,9 +203,13 @@ def _strips(evaluations: Mapping[str, dict[str, Any]], source: Source) -> Any:
     )
 
 
+def _columns(rows: tuple[Row, ...]) -> tuple[str, ...]:
+    return (*_COLUMNS, "held-out loss" if rows[0].top1 is None else "top-1")
+
+
 def _cells(row: Row) -> tuple[str, ...]:
-    top1 = f"{100 * row.top1:.1f} %"
-    return (row.model, row.fusion, f"{row.parameters:,}", f"{row.macs:,}", top1)
+    result = f"{row.loss:.4f}" if row.top1 is None else f"{100 * row.top1:.1f} %"
+    return (row.model, row.fusion, f"{row.parameters:,}", f"{row.macs:,}", result)
 
 
 def _write_page(
@@ -189,23 +223,22 @@ def _write_page(
         plots.save_figure(figure, workdir / f"{name}.png")
     picture = workdir / "report.png"
     _write(picture, plots.stack_figures(list(figures.values())))
-    page = render_page(
-        title=f"vidjax: {' against '.join(row.model for row in rows)}",
-        notes=(
+    notes = f"Data: {config.data.source}; no labels are learned."
+    if num_classes:
+        notes = (
             f"Data: {config.data.source}; {num_classes} classes, so that guessing is "
             f"right {100 / num_classes:.1f} % of the time. Top-1 is measured on "
-            "held-out examples after the last step.",
-        ),
-        columns=_COLUMNS,
+            "held-out examples after the last step."
+        )
+    page = render_page(
+        title=f"vidjax: {' against '.join(row.model for row in rows)}",
+        notes=(notes,),
+        columns=_columns(rows),
         rows=[_cells(row) for row in rows],
         pictures={
-            "Training": plots.png_bytes(figures["curves"]),
-            "Confusion, in percent of each true class": plots.png_bytes(
-                figures["confusion"]
-            ),
-            "Held-out clips and what each model made of them": plots.png_bytes(
-                figures["clips"]
-            ),
+            title: plots.png_bytes(figures[name])
+            for title, name in _TITLES.items()
+            if name in figures
         },
         appendix={"Config": (workdir / "config.json").read_text(encoding="utf-8")},
     )

@@ -9,7 +9,6 @@ import jax
 from flax import linen as nn
 
 from vidjax.config import Config
-from vidjax.convert import load_variables
 from vidjax.tasks.events import Event
 from vidjax.tasks.experiment import (
     Sources,
@@ -18,8 +17,10 @@ from vidjax.tasks.experiment import (
     make_spec,
     make_views,
 )
+from vidjax.tasks.initial import check_initial, read_initial
 from vidjax.tasks.workdir import record_data
 from vidjax.train.checkpoint import Checkpoints
+from vidjax.train.mixing import check_mixing, is_mixing
 from vidjax.train.optim import make_optimizer
 from vidjax.train.sharding import check_batch_size, make_mesh
 from vidjax.train.state import TrainState, make_init
@@ -39,6 +40,7 @@ class Run:
         sources: Its data.
         model: The module.
         spec: The clip that it wants.
+        like: Shapes and dtypes of its train state.
         initial: Variables to start from; None starts from random ones.
     """
 
@@ -48,6 +50,7 @@ class Run:
     sources: Sources
     model: nn.Module
     spec: ClipSpec
+    like: TrainState
     initial: dict[str, Any] | None
 
 
@@ -70,40 +73,32 @@ def prepare_run(name: str, config: Config, folder: pathlib.Path) -> Run:
         TypeError: If the model has no such argument.
     """
     _check_numbers(config)
+    _check_labels(config)
+    check_initial(config)
     mesh, data = make_mesh(config.sharding), config.data
     check_batch_size(data.batch_size, mesh, name="data.batch_size")
     check_batch_size(
         data.eval_batch_size or data.batch_size, mesh, name="data.eval_batch_size"
     )
-    make_optimizer(config.optim, config.steps)
     spec, _ = make_spec(config), make_views(config)
     sources = make_sources(config)
     num_classes = len(sources.train.label_names)
     model = make_model(config, num_classes)
+    optimizer = make_optimizer(config.optim, config.steps)
+    init = make_init(model, optimizer, clip_shape=spec.shape)
+    like = jax.eval_shape(init, jax.random.key(0))
     record_data(folder, config, sources)
     with Checkpoints(folder, read_only=True) as checkpoints:
         fresh = checkpoints.latest_step is None
     initial = None
     if config.init is not None and fresh:
-        initial = load_variables(
-            config.model,
-            config.init,
-            num_classes=num_classes,
-            head="match",
-            clip_shape=spec.shape,
-        )
-        _check_fit(config, initial, _abstract_init(config, model, spec).variables)
-    return Run(name, config, folder, sources, model, spec, initial)
-
-
-def _abstract_init(config: Config, model: nn.Module, spec: ClipSpec) -> TrainState:
-    optimizer = make_optimizer(config.optim, config.steps)
-    init = make_init(model, optimizer, clip_shape=spec.shape)
-    return jax.eval_shape(init, jax.random.key(0))
+        initial = read_initial(config, model, spec)
+        _check_fit(config, initial, like.variables)
+    return Run(name, config, folder, sources, model, spec, like, initial)
 
 
 def _check_fit(config: Config, given: Any, wanted: Any) -> None:
-    """Weights are converted for the card's model; `model_args` may make it another."""
+    """Weights may hold what the model takes only with other `model_args`."""
     given, wanted = _shapes(given), _shapes(wanted)
     differing = [
         f"{name}: {given.get(name)} in the weights, {wanted.get(name)} in the model"
@@ -123,6 +118,21 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
         jax.tree_util.keystr(path, simple=True, separator="/"): leaf.shape
         for path, leaf in leaves
     }
+
+
+def _check_labels(config: Config) -> None:
+    """Checks how labels are mixed, and that they are not where none are learned."""
+    check_mixing(config.mixing)
+    asked = {
+        "optim.label_smoothing": config.optim.label_smoothing != 0,
+        "mixing": is_mixing(config.mixing),
+    }
+    wrong = [name for name, is_asked in asked.items() if is_asked]
+    if wrong and config.objective != "classification":
+        raise ValueError(
+            f'With objective="{config.objective}" no labels are learned: leave out '
+            f"{' and '.join(wrong)}."
+        )
 
 
 def _check_numbers(config: Config) -> None:

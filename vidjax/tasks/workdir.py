@@ -53,7 +53,7 @@ class Trained(NamedTuple):
         model: A Linen module.
         variables: Its parameters and batch statistics.
         spec: The clip that it was trained on.
-        label_names: Names of its K classes.
+        label_names: Names of its K classes; none where no labels are learned.
         views: The test protocol.
     """
 
@@ -229,6 +229,8 @@ def load_workdir(workdir: str | pathlib.Path, *, best: bool = True) -> Trained:
             variables = checkpoints.read_best(state.variables)
         else:
             variables = checkpoints.restore(state).variables
+    if config.objective != "classification":
+        names = ()
     return Trained(model, variables, spec, names, Views(**facts["views"]))
 
 

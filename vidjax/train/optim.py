@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from vidjax.config import OptimConfig
+from vidjax.train.layer_rates import rate_factors
 
 Schedule = Callable[[Any], jax.Array]
 
@@ -68,14 +69,17 @@ def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformat
     Gradients are clipped first, as they come from the loss. Then "sgd" and "lars" add
     weight_decay * parameter to them and "adamw" to its scaled step. Under "lars" each
     kernel's step is scaled by the trust ratio of its layer (coefficient 0.001); biases
-    and the scales of norms are not.
+    and the scales of norms are not. Last, steps are scaled by `layer_decay` and
+    `backbone_rate` as `vidjax.train.layer_rates` says, which is what a learning rate of
+    their own would do, weight decay included.
 
     Args:
         config: The optimizer's section of a config.
         steps: Updates in the whole run.
 
     Returns:
-        An optax transformation; its update needs the parameters.
+        An optax transformation; its update needs the parameters. Its `init` raises
+        ValueError if layers are to have rates of their own and the model has no blocks.
 
     Raises:
         ValueError: If a field has a value that makes no optimizer; all of them at once.
@@ -87,7 +91,7 @@ def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformat
         (AdamW).
     """
     schedule = make_schedule(config, steps)
-    mask = is_kernel if config.decay == "kernels" else None
+    mask = {"kernels": is_kernel, "layers": is_layer_kernel}.get(config.decay)
     if config.name == "adamw":
         update = optax.adamw(
             schedule,
@@ -113,9 +117,12 @@ def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformat
                 schedule, momentum=config.momentum or None, nesterov=config.nesterov
             ),
         )
-    if config.clip_norm is None:
-        return update
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), update)
+    parts: list[optax.GradientTransformation] = [update]
+    if config.clip_norm is not None:
+        parts.insert(0, optax.clip_by_global_norm(config.clip_norm))
+    if (config.layer_decay, config.backbone_rate) != (1.0, 1.0):
+        parts.append(_scale_by_layer(config))
+    return parts[0] if len(parts) == 1 else optax.chain(*parts)
 
 
 def is_kernel(params: Any) -> Any:
@@ -137,6 +144,45 @@ def is_kernel(params: Any) -> Any:
     return jax.tree.map(lambda p: jnp.ndim(p) >= 2, params)
 
 
+def is_layer_kernel(params: Any) -> Any:
+    """Returns a tree of bools: whether a parameter is the kernel of a layer.
+
+    Tables of positions and tokens are not, though they have two axes or more.
+
+    Args:
+        params: A tree of arrays.
+
+    Returns:
+        The same tree with a bool for each array.
+
+    Example:
+        >>> table, kernel = jnp.ones((1, 4, 3)), jnp.ones((3, 4))
+        >>> is_layer_kernel({"pos_embed": table, "logits": {"kernel": kernel}})
+        {'logits': {'kernel': True}, 'pos_embed': False}
+    """
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: path[-1].key == "kernel", params
+    )
+
+
+def _scale_by_layer(config: OptimConfig) -> optax.GradientTransformation:
+    """Scales steps by the layer that they are of; holds no state."""
+
+    def factors(tree: Any) -> Any:
+        return rate_factors(
+            tree, layer_decay=config.layer_decay, backbone_rate=config.backbone_rate
+        )
+
+    def init(params: Any) -> optax.EmptyState:
+        factors(params)  # Raises where a model has no blocks.
+        return optax.EmptyState()
+
+    def update(updates: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        return jax.tree.map(lambda u, f: u * f, updates, factors(updates)), state
+
+    return optax.GradientTransformation(init, update)
+
+
 def _check(config: OptimConfig, steps: int) -> None:
     drops = config.drops
     rules = {
@@ -150,6 +196,8 @@ def _check(config: OptimConfig, steps: int) -> None:
         "b1 is in [0, 1)": 0 <= config.b1 < 1,
         "b2 is in [0, 1)": 0 <= config.b2 < 1,
         "weight_decay is not negative": config.weight_decay >= 0,
+        "layer_decay is in (0, 1]": 0 < config.layer_decay <= 1,
+        "backbone_rate is positive": config.backbone_rate > 0,
         "clip_norm is positive or None": config.clip_norm is None
         or config.clip_norm > 0,
         "label_smoothing is in [0, 1)": 0 <= config.label_smoothing < 1,

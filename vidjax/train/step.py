@@ -9,6 +9,8 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
+from vidjax.config import MixingConfig
+from vidjax.train.mixing import check_mixing, is_mixing, mix
 from vidjax.train.state import TrainState
 
 Prepare = Callable[[jax.Array], jax.Array]
@@ -17,60 +19,75 @@ Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 PredictStep = Callable[[Mapping[str, Any], Batch], jax.Array]
 
+Output = tuple[jax.Array, Mapping[str, jax.Array]]
+"""What a model returns: (logits, endpoints)."""
+
+Losses = Callable[[Output, Batch], tuple[jax.Array, Metrics]]
+"""From the output of a model and the batch to the loss of each row, [B] float32, and to
+what else is told of the rows, [B] float32 by name."""
+
 
 def make_train_step(
     model: nn.Module,
     optimizer: optax.GradientTransformation,
     *,
     prepare: Prepare,
-    label_smoothing: float = 0.0,
+    losses: Losses | None = None,
+    mixing: MixingConfig | None = None,
 ) -> TrainStep:
-    """Returns the update of a classifier.
+    """Returns the update of a model.
 
-    The step number is folded into the key, so that dropout is a function of (key, step)
-    and a resumed run draws what an uninterrupted one draws.
+    The step number is folded into the key, so that dropout and mixing are functions of
+    (key, step) and a resumed run draws what an uninterrupted one draws.
 
     Args:
         model: A Linen module that takes a clip and returns (logits, endpoints).
         optimizer: Turns gradients into updates.
         prepare: Maps the clips of a batch, uint8 [B, T, H, W, C], to what the model
             wants.
-        label_smoothing: Share of the target spread evenly over the classes, in [0, 1).
+        losses: What is learned; None takes `classification()`. Where clips are mixed,
+            its batch holds "partner" [B] int32 and "share" [B] float32 as well, see
+            `vidjax.train.mixing.Mixed`.
+        mixing: How clips are mixed; None does not mix.
 
     Returns:
         `step(state, batch, key) -> (state, metrics)`, pure. The batch holds "clip"
         [B, T, H, W, C] uint8, "label" [B] int32 and "mask" [B] bool; rows whose mask is
-        False do not count in the loss. Metrics are scalars: "loss", "top1" (share of
-        the rows that are right), "grad_norm" (before clipping) and "finite" (whether
-        loss and gradients are).
+        False do not count in the loss. Metrics are scalars: "loss", "grad_norm" (before
+        clipping), "finite" (whether loss and gradients are), and the means of what
+        `losses` tells, such as "top1".
 
     Raises:
-        ValueError: If `label_smoothing` is outside [0, 1).
+        ValueError: If `mixing` has an alpha or a rate out of range.
     """
-    if not 0.0 <= label_smoothing < 1.0:
-        raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}.")
+    losses = losses or classification()
+    mixing = mixing or MixingConfig()
+    check_mixing(mixing)
 
     def train_step(
         state: TrainState, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, Metrics]:
-        rngs = {"dropout": jax.random.fold_in(key, state.step)}
+        key = jax.random.fold_in(key, state.step)
         clip = prepare(batch["clip"])
+        if is_mixing(mixing):
+            mixed = mix(jax.random.fold_in(key, 1), clip, batch["mask"], mixing)
+            clip = mixed.clip
+            batch = {**batch, "partner": mixed.partner, "share": mixed.share}
 
-        def mean_loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-            (logits, _), model_state = model.apply(
+        def mean_loss(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
+            output, model_state = model.apply(
                 {"params": params, **state.model_state},
                 clip,
                 train=True,
-                rngs=rngs,
+                rngs={"dropout": key},
                 mutable=list(state.model_state),
             )
-            losses = cross_entropy(
-                logits, batch["label"], label_smoothing=label_smoothing
-            )
-            return masked_mean(losses, batch["mask"]), (logits, model_state)
+            rows, told = losses(output, batch)
+            told = {name: masked_mean(row, batch["mask"]) for name, row in told.items()}
+            return masked_mean(rows, batch["mask"]), (told, model_state)
 
         grad_fn = jax.value_and_grad(mean_loss, has_aux=True)
-        (loss, (logits, model_state)), grads = grad_fn(state.params)
+        (loss, (told, model_state)), grads = grad_fn(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         state = TrainState(
             step=state.step + 1,
@@ -78,17 +95,53 @@ def make_train_step(
             model_state=model_state,
             opt_state=opt_state,
         )
-        right = jnp.argmax(logits, axis=-1) == batch["label"]
         grad_norm = optax.tree.norm(grads)
         metrics = {
             "loss": loss,
-            "top1": masked_mean(right.astype(jnp.float32), batch["mask"]),
+            **told,
             "grad_norm": grad_norm,
             "finite": jnp.isfinite(loss) & jnp.isfinite(grad_norm),
         }
         return state, metrics
 
     return train_step
+
+
+def classification(label_smoothing: float = 0.0) -> Losses:
+    """Returns the losses of a classifier: cross-entropy with smoothed labels.
+
+    The label of a mixed clip is its own by its share and its partner's by the rest.
+
+    Args:
+        label_smoothing: Share of the target spread evenly over the classes, in [0, 1).
+
+    Returns:
+        `losses((logits, endpoints), batch)`: cross-entropy [B] in nats, and "top1" [B],
+        the share of the label that the highest score names: 1 or 0 where clips are not
+        mixed.
+
+    Raises:
+        ValueError: If `label_smoothing` is outside [0, 1).
+    """
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing}.")
+
+    def of_label(logits: jax.Array, label: jax.Array) -> tuple[jax.Array, jax.Array]:
+        loss = cross_entropy(logits, label, label_smoothing=label_smoothing)
+        right = jnp.argmax(logits, axis=-1) == label
+        return loss, right.astype(jnp.float32)
+
+    def losses(output: Output, batch: Batch) -> tuple[jax.Array, Metrics]:
+        logits, _ = output
+        loss, right = of_label(logits, batch["label"])
+        if "share" in batch:
+            share = batch["share"]
+            loss_2, right_2 = of_label(logits, batch["label"][batch["partner"]])
+            loss = share * loss + (1 - share) * loss_2
+            right = share * right + (1 - share) * right_2
+        return loss, {"top1": right}
+
+    return losses
 
 
 def make_predict_step(model: nn.Module, *, prepare: Prepare) -> PredictStep:
