@@ -17,10 +17,11 @@ Prepare = Callable[[jax.Array], jax.Array]
 Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
-PredictStep = Callable[[Mapping[str, Any], Batch], jax.Array]
 
 Output = tuple[jax.Array, Mapping[str, jax.Array]]
 """What a model returns: (logits, endpoints)."""
+
+PredictStep = Callable[[Mapping[str, Any], Batch], Output]
 
 Losses = Callable[[Output, Batch], tuple[jax.Array, Metrics]]
 """From the output of a model and the batch to the loss of each row, [B] float32, and to
