@@ -38,6 +38,11 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         {"av", "tensorflow", "tensorflow_datasets"},
     ),
     "eval": ({"ops", "typing"}, {"jax", "numpy", "jaxtyping"}, set()),
+    "localization": (
+        {"eval", "layers", "ops", "typing"},
+        {"jax", "flax", "numpy", "jaxtyping"},
+        set(),
+    ),
     "train": (
         {"config", "typing"},
         {"jax", "flax", "optax", "orbax", "numpy", "jaxtyping"},
