@@ -1,7 +1,7 @@
 """What the rooms say to each other: arrays, clip specifications, model cards."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, Literal
 
 from jaxtyping import Array, Float
 
@@ -175,6 +175,76 @@ class FeatureSpec:
     def shape(self) -> tuple[int, int]:
         """The shape (T, C) of the features of one video."""
         return (self.length, self.channels)
+
+    def padded(self, steps: int) -> int:
+        """Returns to how many steps the features of a video are padded.
+
+        Args:
+            steps: Of the video.
+
+        Returns:
+            `length`, or for longer videos the next multiple of `multiple`.
+
+        Example:
+            >>> [FeatureSpec(2304, 2048, multiple=576).padded(t) for t in (700, 2500)]
+            [2304, 2880]
+        """
+        if steps <= self.length:
+            return self.length
+        return -(-steps // self.multiple) * self.multiple
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureGrid:
+    """When the steps of features are.
+
+    Step t sees the frames from `stride * t` to `stride * t + window`, and stands for
+    the middle of them.
+
+    Attributes:
+        stride: Frames between two steps.
+        window: Frames that a step sees.
+        fps: Frames a second.
+    """
+
+    stride: float
+    window: float
+    fps: float
+
+    def to_seconds(self, steps: Any) -> Any:
+        """Returns the middle of what steps see.
+
+        Args:
+            steps: A number or an array of any shape.
+
+        Returns:
+            Seconds, the same shape.
+        """
+        return (steps * self.stride + 0.5 * self.window) / self.fps
+
+    def to_steps(self, seconds: Any) -> Any:
+        """Undoes `to_seconds`.
+
+        Args:
+            seconds: A number or an array of any shape.
+
+        Returns:
+            Steps, the same shape.
+        """
+        return (seconds * self.fps - 0.5 * self.window) / self.stride
+
+    def resized(self, steps: int, length: int) -> "FeatureGrid":
+        """Returns the grid of features that were resized, as ActionFormer has it.
+
+        Args:
+            steps: Before.
+            length: Steps after.
+
+        Returns:
+            A grid over the same frames.
+        """
+        stride = ((steps - 1) * self.stride + self.window) / length
+        return FeatureGrid(stride, stride, self.fps)
 
 
 @dataclasses.dataclass(frozen=True)

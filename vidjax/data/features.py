@@ -1,0 +1,383 @@
+"""Features of untrimmed videos as training examples and as batches, through tf.data.
+
+As in `vidjax.data.pipeline`, order and crops are functions of (seed, epoch, index).
+
+Reference:
+    Zhang, Wu and Li, "ActionFormer: Localizing Moments of Actions with Transformers",
+    ECCV 2022, https://arxiv.org/abs/2202.07925; libs/datasets of its code.
+"""
+
+import dataclasses
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from vidjax.data.pipeline import import_tensorflow
+from vidjax.typing import FeatureGrid, FeatureSpec
+
+Batch = dict[str, Any]
+
+_TRIALS = 200  # Crops that are tried for one with an action; data_utils.py.
+_END = 2**40  # Videos in an endless run.
+_LOG = logging.getLogger("vidjax.data")
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureVideo:
+    """What is known of a video beside its features.
+
+    Attributes:
+        name: By which its features are found.
+        fps: Frames a second.
+        duration: Seconds.
+        segments: Start and end of its actions in seconds, [N, 2] float32.
+        labels: Their classes, [N] int32.
+    """
+
+    name: str
+    fps: float
+    duration: float
+    segments: np.ndarray
+    labels: np.ndarray
+
+
+class Example(NamedTuple):
+    """Features of a video and what happens in them.
+
+    Attributes:
+        features: [T, C] float32.
+        segments: Start and end of actions in steps, [N, 2] float32.
+        labels: Their classes, [N] int32.
+        grid: When the steps are.
+    """
+
+    features: np.ndarray
+    segments: np.ndarray
+    labels: np.ndarray
+    grid: FeatureGrid
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureSource:
+    """Videos by index, as features.
+
+    Attributes:
+        videos: The videos.
+        label_names: Names of the K classes.
+        read: Gives the features of a video, by name: [T, C] float32.
+        spec: What the detector wants.
+        stride: Frames between two steps.
+        window: Frames that a step sees.
+        resize: Whether features are resized to `spec.length` steps.
+        crop: Share of a video that a training example has, from and to; None takes all.
+        min_inside: Share of an action that a crop has to hold, or it is left out.
+    """
+
+    videos: tuple[FeatureVideo, ...]
+    label_names: tuple[str, ...]
+    read: Callable[[str], np.ndarray]
+    spec: FeatureSpec
+    stride: float
+    window: float
+    resize: bool = False
+    crop: tuple[float, float] | None = (0.9, 1.0)
+    min_inside: float = 0.5
+
+    @property
+    def num_examples(self) -> int:
+        """Videos N."""
+        return len(self.videos)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Classes of all actions of all videos, one after the other, int32."""
+        return np.concatenate([v.labels for v in self.videos])
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Names of the videos, [N]."""
+        return tuple(video.name for video in self.videos)
+
+    @property
+    def most_actions(self) -> int:
+        """Actions of the video that has most."""
+        return max((len(v.labels) for v in self.videos), default=0)
+
+    def example(self, index: int) -> Example:
+        """Returns a whole video.
+
+        Args:
+            index: Which, in [0, N).
+
+        Returns:
+            Its features.
+
+        Raises:
+            ValueError: If the features have another number of channels.
+        """
+        video = self.videos[index]
+        features = self.read(video.name)
+        if features.ndim != 2 or features.shape[1] != self.spec.channels:
+            raise ValueError(
+                f"Expected features [T, {self.spec.channels}] of {video.name}, got "
+                f"shape {features.shape}."
+            )
+        grid = FeatureGrid(self.stride, self.window, video.fps)
+        if self.resize:
+            grid = grid.resized(len(features), self.spec.length)
+            features = resize_steps(features, self.spec.length)
+        segments = grid.to_steps(video.segments).astype(np.float32)
+        return Example(features, segments, video.labels, grid)
+
+    def crop_of(self, index: int, rng: np.random.Generator) -> Example:
+        """Returns a part of a video, for training.
+
+        Args:
+            index: Which, in [0, N).
+            rng: Where the part is.
+
+        Returns:
+            At most `spec.length` steps, with an action in them where that can be.
+
+        Raises:
+            ValueError: As `example`.
+        """
+        return random_crop(
+            self.example(index),
+            length=self.spec.length,
+            share=self.crop,
+            min_inside=self.min_inside,
+            rng=rng,
+        )
+
+
+def random_crop(
+    example: Example,
+    *,
+    length: int,
+    share: tuple[float, float] | None,
+    min_inside: float,
+    rng: np.random.Generator,
+) -> Example:
+    """Cuts a part out of a video that has an action in it.
+
+    Args:
+        example: The video, T steps.
+        length: Steps of the part, where the video has more.
+        share: Else, the part's share of the video, from and to; None keeps it whole.
+        min_inside: Share of an action that has to be inside, half a window beyond the
+            part included, or it is left out.
+        rng: Where the part is.
+
+    Returns:
+        The part; actions end where it ends.
+    """
+    steps = len(example.features)
+    if steps <= length:
+        if share is None:
+            return example
+        low, high = (round(part * steps) for part in share)
+        length = int(rng.integers(max(low, 1), min(high, steps) + 1))
+        if length == steps:
+            return example
+    for _ in range(_TRIALS - 1):
+        first = int(rng.integers(0, steps - length + 1))
+        part = _cut(example, first, length, min_inside)
+        if len(part.labels):
+            return part
+    return _cut(example, int(rng.integers(0, steps - length + 1)), length, min_inside)
+
+
+def _cut(example: Example, first: int, length: int, min_inside: float) -> Example:
+    beyond = 0.5 * example.grid.window / example.grid.stride
+    start, end = example.segments[:, 0], example.segments[:, 1]
+    left = np.maximum(first - beyond, start)
+    right = np.minimum(first + length + beyond, end)
+    inside = np.maximum(right - left, 0.0) >= min_inside * (end - start)
+    segments = np.stack([left, right], axis=1)[inside] - first
+    return Example(
+        example.features[first : first + length],
+        segments.astype(np.float32),
+        example.labels[inside],
+        example.grid,
+    )
+
+
+def resize_steps(features: np.ndarray, length: int) -> np.ndarray:
+    """Resizes features along time: linearly, half-pixel centres, no smoothing.
+
+    Args:
+        features: [T, C] float32.
+        length: Steps of the result.
+
+    Returns:
+        [length, C] float32.
+
+    Example:
+        >>> resize_steps(np.array([[0.0], [1.0]], np.float32), 4)[:, 0].tolist()
+        [0.0, 0.25, 0.75, 1.0]
+    """
+    steps = len(features)
+    place = (np.arange(length) + 0.5) * (steps / length) - 0.5
+    place = np.clip(place, 0, steps - 1)
+    low = np.floor(place).astype(int)
+    high = np.minimum(low + 1, steps - 1)
+    part = (place - low)[:, None].astype(np.float32)
+    return (1 - part) * features[low] + part * features[high]
+
+
+def train_feature_batches(
+    source: FeatureSource,
+    *,
+    batch_size: int,
+    seed: int,
+    max_actions: int,
+    start_step: int = 0,
+    workers: int | None = None,
+) -> Iterator[Batch]:
+    """Returns the batches of training, without end.
+
+    Args:
+        source: Videos, N of them.
+        batch_size: Videos in a batch, B.
+        seed: Seed of order and crops, not negative.
+        max_actions: Actions G for which each video has room.
+        start_step: Step of the first batch: how many batches came before it.
+        workers: Threads that read; None takes one a core.
+
+    Returns:
+        An iterator over dicts: "clip", features [B, T, C] float32 and which steps there
+        are [B, T] bool; "label", segments in steps [B, G, 2] float32, classes [B, G]
+        int32 and which there are [B, G] bool; "mask" [B] bool, all True.
+
+    Raises:
+        ValueError: If the source is empty, or the batch size not positive.
+        ImportError: If TensorFlow is missing.
+    """
+    if source.num_examples < 1 or batch_size < 1:
+        raise ValueError(
+            f"Expected videos and a positive batch size, got {source.num_examples} and "
+            f"{batch_size}."
+        )
+    tf = import_tensorflow()
+    count, steps = source.num_examples, source.spec.length
+
+    def choose(position: Any) -> tuple[Any, Any]:
+        epoch = position // count
+        shuffled = tf.random.experimental.index_shuffle(
+            position % count,
+            seed=tf.stack([tf.constant(seed, tf.int64), epoch]),
+            max_index=count - 1,
+        )
+        return epoch, shuffled
+
+    failure: list[BaseException] = []
+
+    def load(epoch: np.int64, index: np.int64) -> tuple[np.ndarray, ...]:
+        try:
+            rng = np.random.default_rng((seed, int(epoch), int(index)))
+            return pad_example(source.crop_of(int(index), rng), steps, max_actions)
+        except BaseException as error:
+            failure.append(error)  # TensorFlow keeps only its text.
+            raise
+
+    shapes = ((steps, source.spec.channels), (steps,), (max_actions, 2))
+    shapes = (*shapes, (max_actions,), (max_actions,))
+    kinds = (np.float32, np.bool_, np.float32, np.int32, np.bool_)
+
+    @tf.autograph.experimental.do_not_convert
+    def fill(position: Any) -> tuple[Any, ...]:
+        values = tf.numpy_function(load, choose(position), kinds, stateful=False)
+        for value, shape in zip(values, shapes, strict=True):
+            value.set_shape(shape)
+        return tuple(values)
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = workers or os.cpu_count() or 1
+    dataset = tf.data.Dataset.range(start_step * batch_size, _END).map(
+        fill, num_parallel_calls=workers or os.cpu_count() or 1, deterministic=True
+    )
+    dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(2)
+    dataset = dataset.with_options(options)
+
+    def batches() -> Iterator[Batch]:
+        try:
+            for features, there, *actions in dataset.as_numpy_iterator():
+                yield {
+                    "clip": (features, there),
+                    "label": tuple(actions),
+                    "mask": np.ones(batch_size, bool),
+                }
+        except Exception:
+            if failure:
+                raise failure[0] from None
+            raise
+
+    return batches()
+
+
+def pad_example(
+    example: Example, steps: int, max_actions: int
+) -> tuple[np.ndarray, ...]:
+    """Fills up a video with zeros.
+
+    Args:
+        example: The video.
+        steps: Steps T of the result.
+        max_actions: Actions G of the result.
+
+    Returns:
+        Features [T, C], which steps there are [T], segments [G, 2], classes [G], which
+        actions there are [G].
+    """
+    count, actions = len(example.features), len(example.labels)
+    more = max_actions - actions
+    return (
+        np.pad(example.features, ((0, steps - count), (0, 0))).astype(np.float32),
+        np.arange(steps) < count,
+        np.pad(example.segments, ((0, more), (0, 0))).astype(np.float32),
+        np.pad(example.labels, (0, more)).astype(np.int32),
+        np.arange(max_actions) < actions,
+    )
+
+
+def eval_feature_batches(
+    source: FeatureSource, *, batch_size: int
+) -> Iterator[tuple[Sequence[int], Batch]]:
+    """Returns every video exactly once, those of like length together.
+
+    Args:
+        source: Videos, N of them.
+        batch_size: Videos in a batch, B.
+
+    Returns:
+        An iterator over the indices of a batch's videos, at most B, and the batch:
+        "clip", features [B, T, C] float32 and which steps there are [B, T] bool, T as
+        `FeatureSpec.padded` says. Rows behind the last video are zeros.
+    """
+    waiting: dict[int, list[tuple[int, np.ndarray]]] = {}
+    for index in range(source.num_examples):
+        features = source.example(index).features
+        rows = waiting.setdefault(source.spec.padded(len(features)), [])
+        rows.append((index, features))
+        if len(rows) == batch_size:
+            yield _stack(rows, source.spec.padded(len(features)), batch_size)
+            rows.clear()
+    for steps, rows in sorted(waiting.items()):
+        if rows:
+            yield _stack(rows, steps, batch_size)
+
+
+def _stack(
+    rows: Sequence[tuple[int, np.ndarray]], steps: int, batch_size: int
+) -> tuple[Sequence[int], Batch]:
+    channels = rows[0][1].shape[1]
+    features = np.zeros((batch_size, steps, channels), np.float32)
+    there = np.zeros((batch_size, steps), bool)
+    for row, (_, own) in enumerate(rows):
+        features[row, : len(own)] = own
+        there[row, : len(own)] = True
+    return [index for index, _ in rows], {"clip": (features, there)}
