@@ -19,6 +19,7 @@ CASES = pathlib.Path(__file__).parent / "cases"
 _TO_CLIP = {
     "BCHW": lambda x: x.transpose(0, 2, 3, 1),
     "BTHWC": lambda x: x,
+    "CT": lambda x: x.T[None],  # Features of one video: [B, T, C].
     "BTCHW": lambda x: x.transpose(0, 1, 3, 4, 2),
     "BCTHW": lambda x: x.transpose(0, 2, 3, 4, 1),
     "BNCTHW": lambda x: x[:, 0].transpose(0, 2, 3, 4, 1),

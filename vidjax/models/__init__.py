@@ -1,5 +1,6 @@
 """One file per architecture; importing this package registers all of them."""
 
+from vidjax.models import actionformer as actionformer
 from vidjax.models import c2d as c2d
 from vidjax.models import c3d as c3d
 from vidjax.models import conv_fusion as conv_fusion
@@ -21,6 +22,7 @@ from vidjax.models import slow as slow
 from vidjax.models import slowfast as slowfast
 from vidjax.models import slowfast_mmaction2 as slowfast_mmaction2
 from vidjax.models import timesformer as timesformer
+from vidjax.models import tridet as tridet
 from vidjax.models import tsm as tsm
 from vidjax.models import tsm_online as tsm_online
 from vidjax.models import tsn as tsn

@@ -14,7 +14,10 @@ from vidjax.models.registry import (
 )
 from vidjax.typing import ModelCard
 
-COLUMNS = ("model", "family", "clip", "params", "GMACs", "published top-1", "weights")
+COLUMNS = (
+    *("model", "family", "clip", "params", "GMACs"),
+    *("published accuracy", "weights"),
+)
 RIGHT = ("models", "params", "GMACs", "checkpoints", "alive, MiB", "kept, MiB")
 """Titles of columns that hold numbers."""
 
@@ -204,14 +207,15 @@ _PAGE = """\
 <!-- Made by `vidjax models --page > docs/models.md`; a test keeps it current. -->
 
 Every model is a Linen module: `logits, endpoints = model.apply(variables, clip)`.
-"clip" is frames x height x width x channels as the model's card wants it; other lengths
+"clip" is frames x height x width x channels as the model's card wants it, and of
+detectors of actions (localization.md) steps x channels of features; other lengths
 and sizes work, or the error says why not. "GMACs" are multiply-adds of one such clip in
-units of 1e9, counted as [below](#how-multiply-adds-are-counted). "Published top-1" is
-what the source names reports for its weights and its test protocol; nothing here is
-measured by vidjax. Kinetics copies differ, so differences below a point say little.
-"weights" are tags for `vidjax.load_variables(name, tag)`; its error tells how to get
-the file. Names that end in `_tiny` are left out here: small models of most families,
-which train from scratch in a minute.
+units of 1e9, counted as [below](#how-multiply-adds-are-counted). "Published accuracy"
+is top-1, or what it says, that the source names reports for its weights and its test
+protocol; nothing here is measured by vidjax. Kinetics copies differ, so differences
+below a point say little. "weights" are tags for `vidjax.load_variables(name, tag)`; its
+error tells how to get the file. Names that end in `_tiny` are left out here: small
+models of most families, which train from scratch in a minute.
 
 ## Families
 
