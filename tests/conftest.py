@@ -1,5 +1,6 @@
 """What every test runs under: eight simulated devices, fast compilation, strict JAX."""
 
+import gc
 import importlib.metadata
 import os
 import pathlib
@@ -20,12 +21,30 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 import jax
 import jaxtyping
 import numpy as np
+import psutil
 import pytest
 
 from vidjax.data.synthetic import CLASSES, draw_clip
 from vidjax.data.transforms import crop_clip, short_side_size, view_box
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Traces are millions of small objects: Python's usual thresholds spend a seventh of the
+# suite's time on looking through them.
+gc.set_threshold(200_000, 20, 20)
+_ROOM = 1 << 30  # Bytes that traces and compiled programs may take. Ours.
+_limit = psutil.Process().memory_info().rss + _ROOM
+
+
+@pytest.fixture(autouse=True)
+def bounded_memory():
+    """Forgets traces and compiled programs once they have filled their room."""
+    global _limit
+    yield
+    if psutil.Process().memory_info().rss > _limit:
+        jax.clear_caches()
+        gc.collect()
+        _limit = psutil.Process().memory_info().rss + _ROOM
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     # NumPy holds what is read from files and drawn; PyAV has the codecs of images.
     "flow": ({"ops", "typing"}, {"jax", "numpy", "jaxtyping"}, {"av"}),
     "convert": (
-        {"models", "typing"},
+        {"models", "ops", "typing"},
         {"jax", "flax", "numpy", "jaxtyping"},
         {"safetensors", "h5py", "huggingface_hub", "tensorflow", "orbax"},
     ),

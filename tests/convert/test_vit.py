@@ -8,7 +8,7 @@ from vidjax.convert import from_arrays, to_arrays
 from vidjax.convert.foreign import namings
 from vidjax.convert.variables import abstract_variables, flatten, unflatten
 from vidjax.models.registry import create_model, model_card
-from vidjax.models.videomae import sines_and_cosines
+from vidjax.ops.position import sines_and_cosines
 
 TINY = {
     "vit_tiny": ["torchvision", "timm"],

@@ -76,8 +76,12 @@ def test_a_bias_is_added_to_the_scores_and_a_mask_hides_tokens():
     seen = jnp.arange(5).reshape(1, 1, 1, 5) < 4
     hidden = jnp.where(seen, 0.0, -1e9)
     want = _by_hand(variables["params"], X, bias=np.asarray(hidden)[0])
-    np.testing.assert_allclose(module.apply(variables, X, bias=hidden), want, rtol=1e-4)
-    np.testing.assert_allclose(module.apply(variables, X, mask=seen), want, rtol=1e-4)
+    np.testing.assert_allclose(
+        module.apply(variables, X, bias=hidden), want, rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        module.apply(variables, X, mask=seen), want, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_query_and_key_are_rotated_before_they_meet():

@@ -55,24 +55,29 @@ def _abstract(name, **arguments):
     return _traced(name, **arguments)[:3]
 
 
+def _weight(path, shape, rng):
+    """Noise of the size of a trained weight; scales and variances near one.
+
+    Some layers start as zero, which would hide the others.
+    """
+    noise = rng.standard_normal(shape).astype(np.float32)
+    kind = path[-1].key
+    if kind in ("scale", "var"):
+        return 1 + 0.1 * np.abs(noise)
+    if kind == "kernel":
+        return noise / np.float32(math.sqrt(math.prod(shape[:-1])))
+    return np.float32(0.1) * noise
+
+
 @functools.cache
 def _small(name, **arguments):
-    """A tiny model with weights, and two clips of noise.
-
-    Some layers start as zero, which would hide the others: the weights have moved a
-    little, as after some steps of training.
-    """
-    model = models.create_model(name, num_classes=5, **arguments)
-    shape = (2, *models.model_card(name).clip.shape)
-    clip = jax.random.normal(jax.random.key(1), shape)
-    variables = jax.jit(model.init)(jax.random.key(0), clip)
-    leaves, tree = jax.tree.flatten(variables["params"])
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    moved = [
-        leaf + 0.02 * jax.random.normal(key, leaf.shape)
-        for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    return model, {**variables, "params": tree.unflatten(moved)}, clip
+    """A tiny model with weights, and two clips of noise."""
+    model, variables, clip, _ = _traced(name, num_classes=5, **arguments)
+    rng = np.random.default_rng(0)
+    variables = jax.tree_util.tree_map_with_path(
+        lambda path, leaf: jnp.asarray(_weight(path, leaf.shape, rng)), variables
+    )
+    return model, variables, jax.random.normal(jax.random.key(1), clip.shape)
 
 
 @functools.cache
@@ -87,15 +92,29 @@ def _classifiers(params):
     return [part["logits"] for part in parts if "logits" in part]
 
 
-def _train(model, variables, clip, key=0):
-    """Logits, endpoints and new statistics in training."""
-    return model.apply(
-        variables,
-        clip,
-        train=True,
-        rngs={"dropout": jax.random.key(key)},
-        mutable=["batch_stats"],
-    )
+@functools.cache
+def _gradients(name):
+    """A tiny model in training with dropout, compiled once for all tests of it.
+
+    It gives the gradients of the first class's logits, and logits, endpoints and new
+    statistics.
+    """
+    model, _, _ = _small(name, dropout_rate=0.5)
+
+    def loss(params, variables, clip, key):
+        results = model.apply(
+            {**variables, "params": params},
+            clip,
+            train=True,
+            rngs={"dropout": jax.random.key(key)},
+            mutable=["batch_stats"],
+        )
+        return jnp.sum(results[0][0][:, 0]), results
+
+    def gradients(variables, clip, key):
+        return jax.grad(loss, has_aux=True)(variables["params"], variables, clip, key)
+
+    return jax.jit(gradients)
 
 
 @ALL
@@ -192,9 +211,9 @@ def test_a_tiny_model_is_small(name):
 
 @TINY
 def test_results_are_finite_and_the_same_every_time(name):
-    model, variables, clip = _small(name)
+    _, variables, clip = _small(name)
     first, _ = _apply(name)(variables, clip)
-    again, _ = jax.jit(model.apply)(variables, clip)
+    again, _ = _apply(name)(variables, clip)
     assert bool(jnp.isfinite(first).all())
     assert float(jnp.std(first)) > 0
     np.testing.assert_array_equal(first, again)
@@ -221,14 +240,8 @@ def test_a_second_batch_does_not_compile_again(name):
 
 @TINY
 def test_gradient_reaches_every_parameter(name):
-    model, variables, clip = _small(name)
-
-    def loss(params):
-        (logits, _), _ = _train(model, {**variables, "params": params}, clip)
-        return jnp.sum(logits[:, 0])
-
-    gradients = jax.jit(jax.grad(loss))(variables["params"])
-
+    _, variables, clip = _small(name, dropout_rate=0.5)
+    gradients, _ = _gradients(name)(variables, clip, 0)
     for path, gradient in jax.tree_util.tree_leaves_with_path(gradients):
         where = jax.tree_util.keystr(path)
         assert bool(jnp.isfinite(gradient).all()), where
@@ -248,11 +261,11 @@ def test_bfloat16_is_near_float32_and_its_logits_are_float32(name):
 
 @TINY
 def test_training_moves_the_statistics_and_repeats_with_its_key(name):
-    model, variables, clip = _small(name, dropout_rate=0.5)
-    train = jax.jit(functools.partial(_train, model))
-    (logits, _), state = train(variables, clip, 0)
-    (again, _), _ = train(variables, clip, 0)
-    (other, _), _ = train(variables, clip, 1)
+    _, variables, clip = _small(name, dropout_rate=0.5)
+    train = _gradients(name)
+    _, ((logits, _), state) = train(variables, clip, 0)
+    _, ((again, _), _) = train(variables, clip, 0)
+    _, ((other, _), _) = train(variables, clip, 1)
     np.testing.assert_array_equal(logits, again)
     assert not np.array_equal(logits, other)
     before, after = variables.get("batch_stats", {}), state.get("batch_stats", {})

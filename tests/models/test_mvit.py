@@ -5,14 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.models.multiscale import (
-    MViT,
+from vidjax.models.multiscale import MViT, positions
+from vidjax.models.mvit import V1_B, V1_TINY, V2_L, V2_TINY
+from vidjax.models.pooled_attention import (
     PooledAttention,
     pooled_extent,
-    positions,
     relative_vectors,
 )
-from vidjax.models.mvit import V1_B, V1_TINY, V2_L, V2_TINY
 from vidjax.models.registry import create_model
 
 

@@ -14,9 +14,8 @@ from vidjax.models.video_swin import (
     PatchMerging,
     SwinBlock,
     VideoSwin,
-    relative_position_index,
-    window_and_shift,
 )
+from vidjax.ops.windows import relative_position_index
 
 
 def _noisy(variables):
@@ -74,18 +73,6 @@ def test_the_ends_of_a_shifted_map_do_not_see_each_other():
     seen = np.zeros((4, 4, 8), bool)
     seen[0, 0, :2] = True
     np.testing.assert_array_equal(_changed(function, x, (0, 0, 1)), seen)
-
-
-def test_windows_larger_than_a_map_are_cut_to_it_and_do_not_shift():
-    assert window_and_shift((8, 14, 7), (8, 7, 7), shifted=True) == (
-        (8, 7, 7),
-        (0, 3, 0),
-    )
-    assert window_and_shift((9, 8, 3), (8, 7, 7), shifted=True) == (
-        (8, 7, 3),
-        (4, 3, 0),
-    )
-    assert window_and_shift((9, 8, 3), (8, 7, 7), shifted=False)[1] == (0, 0, 0)
 
 
 def test_a_cut_window_takes_the_first_biases_of_the_whole_one():

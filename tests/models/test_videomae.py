@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vidjax.models.registry import create_model
-from vidjax.models.videomae import sines_and_cosines
 from vidjax.ops.masked_modeling import tube_mask
+from vidjax.ops.position import sines_and_cosines
 
 CLIP = jax.random.normal(jax.random.key(0), (2, 8, 32, 32, 3))
 GRID = (4, 4, 4)

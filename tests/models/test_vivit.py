@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from vidjax.models.registry import create_model
-from vidjax.models.vivit import TINY, ViViT, time_and_space
+from vidjax.models.vivit import TINY, ViViT
+from vidjax.models.vivit_blocks import time_and_space
 from vidjax.ops.position import resize_linear
 
 

@@ -15,7 +15,7 @@ from vidjax.convert.rules import (
 )
 from vidjax.convert.variables import Places
 from vidjax.convert.vit import POSITIONS, Rules, block_rules
-from vidjax.models.videomae import sines_and_cosines
+from vidjax.ops.position import sines_and_cosines
 
 _NORM = ("params/norm/scale", "params/norm/bias")
 _NO_NORM = ("transformers", "vidjax")  # Whose files may lack the encoder's norm.

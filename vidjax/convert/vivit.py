@@ -8,7 +8,8 @@ import numpy as np
 
 from vidjax.convert import qkv
 from vidjax.convert.rules import Arrays, Naming, Transform, dense_rules, same
-from vidjax.models.vivit import BASE, fit_table
+from vidjax.models.vivit import BASE
+from vidjax.ops.position import fit_table
 
 _PARTS = ("query", "key", "value")
 

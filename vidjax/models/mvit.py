@@ -14,7 +14,8 @@ import dataclasses
 from typing import Any
 
 from vidjax.models import zoos
-from vidjax.models.multiscale import Layout, MViT
+from vidjax.models.multiscale import MViT
+from vidjax.models.multiscale_layout import Layout
 from vidjax.models.r3d import torchvision_weights
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP

@@ -15,10 +15,9 @@ import math
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from vidjax.layers.attention import SelfAttention
 from vidjax.layers.drop_path import DropPath, drop_path_rates
@@ -31,11 +30,17 @@ from vidjax.models.r3d import torchvision_weights
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
+from vidjax.ops.windows import (
+    Extent,
+    cut,
+    fill,
+    join,
+    neighbours,
+    relative_position_index,
+    window_and_shift,
+)
 from vidjax.protocols import protocol
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
-
-Extent = tuple[int, ...]
-"""Frames, rows and columns of a map."""
 
 _EPSILON = 1e-5  # Of the layer norms: PyTorch's default.
 _MLP_RATIO = 4
@@ -103,16 +108,16 @@ class SwinBlock(nn.Module):
         size = x.shape[1:4]
         window, shift = window_and_shift(size, self.window, shifted=self.shifted)
         # Zeros that fill the last windows are seen, as in all published code.
-        x = _fill(x, window)
+        x = fill(x, window)
         filled = x.shape[1:4]
         x = jnp.roll(x, [-s for s in shift], axis=(1, 2, 3))
-        windows = _cut(x, window)
+        windows = cut(x, window)
         mask = None
         if any(shift):
-            mask = jnp.tile(_together(filled, window, shift), (x.shape[0], 1, 1, 1))
+            mask = jnp.tile(neighbours(filled, window, shift), (x.shape[0], 1, 1, 1))
         attend = SelfAttention(self.heads, dtype=self.dtype, name="attn")
         windows = attend(windows, bias=self._bias(windows.shape[1]), mask=mask)
-        x = _join(windows, filled, window)
+        x = join(windows, filled, window)
         x = jnp.roll(x, shift, axis=(1, 2, 3))
         return x[:, : size[0], : size[1], : size[2]]
 
@@ -142,7 +147,7 @@ class PatchMerging(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b t h w d"]) -> Float[Array, "b t h2 w2 d2"]:
         """Maps [B, T, H, W, D] to [B, T, H/2, W/2, 2D]; odd sizes gain a zero."""
-        x = _fill(x, (1, 2, 2))
+        x = fill(x, (1, 2, 2))
         # Column by column: (0, 0), (1, 0), (0, 1), (1, 1).
         corners = [x[:, :, i::2, j::2] for j in (0, 1) for i in (0, 1)]
         x = jnp.concatenate(corners, axis=-1)
@@ -205,7 +210,7 @@ class VideoSwin(nn.Module):
         embed = PatchEmbed(
             layout.width, layout.patch, dtype=self.dtype, name="patch_embed"
         )
-        x = norm(name="patch_norm")(embed(_fill(clip, layout.patch)))
+        x = norm(name="patch_norm")(embed(fill(clip, layout.patch)))
         endpoints = {"patch_embed": x}
         for stage, depth in enumerate(layout.depths):
             if stage > 0:
@@ -226,89 +231,6 @@ class VideoSwin(nn.Module):
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
         logits, scores = head(steps, train=train)
         return logits, {**endpoints, "features": x, **scores}
-
-
-def window_and_shift(
-    size: Extent, window: Extent, *, shifted: bool
-) -> tuple[Extent, Extent]:
-    """Fits windows to a map.
-
-    Args:
-        size: Extent of the map, in tokens.
-        window: Extent of the windows of the network.
-        shifted: Whether they are shifted.
-
-    Returns:
-        Extent of the windows, not beyond that of the map, and how far they shift: half
-        a window, and not at all along axes of one window.
-
-    Example:
-        >>> window_and_shift((4, 14, 14), (8, 7, 7), shifted=True)
-        ((4, 7, 7), (0, 3, 3))
-    """
-    pairs = list(zip(size, window, strict=True))
-    fitted = tuple(min(pair) for pair in pairs)
-    shift = tuple(w // 2 if shifted and n > w else 0 for n, w in pairs)
-    return fitted, shift
-
-
-def relative_position_index(window: Extent) -> np.ndarray:
-    """Numbers the distances between the tokens of a window.
-
-    Args:
-        window: Extent (t, h, w).
-
-    Returns:
-        [N, N] of N = t * h * w tokens, int: the row of the table of biases for a query
-        (first axis) and a key; tables go through time, rows and columns, from the
-        farthest key after a query to the farthest before it.
-
-    Example:
-        >>> relative_position_index((1, 1, 3)).tolist()
-        [[2, 1, 0], [3, 2, 1], [4, 3, 2]]
-    """
-    places = np.stack(np.unravel_index(np.arange(math.prod(window)), window))
-    apart = places[:, :, None] - places[:, None, :]
-    reach = np.array(window)
-    steps = apart + (reach - 1)[:, None, None]
-    return np.asarray(np.ravel_multi_index(tuple(steps), tuple(2 * reach - 1)))
-
-
-def _together(size: Extent, window: Extent, shift: Extent) -> Bool[Array, "g 1 n n"]:
-    """Which tokens of the G windows of a rolled map were neighbours before it.
-
-    Along a shifted axis the last window holds the end of the map and then its
-    beginning, which do not see each other.
-    """
-    region = np.zeros(size, np.int32)
-    for axis, (n, s) in enumerate(zip(size, shift, strict=True)):
-        wrapped = (np.arange(n) >= n - s).astype(np.int32)
-        shape = [-1 if i == axis else 1 for i in range(3)]
-        region = 2 * region + wrapped.reshape(shape)
-    regions = jnp.asarray(_cut(region[None, ..., None], window)[..., 0])
-    return (regions[:, :, None] == regions[:, None, :])[:, None]
-
-
-def _fill(x: Array, steps: Extent) -> Array:
-    """Adds zeros to the end of [B, T, H, W, C] up to multiples of the steps."""
-    more = [-n % step for n, step in zip(x.shape[1:4], steps, strict=True)]
-    return jnp.pad(x, ((0, 0), *((0, n) for n in more), (0, 0))) if any(more) else x
-
-
-def _cut(x: Any, window: Extent) -> Any:
-    """Maps [B, T, H, W, D] to [B * windows, tokens of a window, D]."""
-    t, h, w = window
-    b, frames, rows, columns, d = x.shape
-    x = x.reshape(b, frames // t, t, rows // h, h, columns // w, w, d)
-    return x.transpose(0, 1, 3, 5, 2, 4, 6, 7).reshape(-1, t * h * w, d)
-
-
-def _join(windows: Array, size: Extent, window: Extent) -> Array:
-    """Undoes `_cut` for a map of extent `size`."""
-    grid = [n // step for n, step in zip(size, window, strict=True)]
-    x = windows.reshape(-1, *grid, *window, windows.shape[-1])
-    x = x.transpose(0, 1, 4, 2, 5, 3, 6, 7)
-    return x.reshape(-1, *size, windows.shape[-1])
 
 
 _VIEWS = protocol("swin-4x3")

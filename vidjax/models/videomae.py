@@ -26,7 +26,7 @@ from vidjax.layers.patch_embed import PatchEmbed
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
-from vidjax.ops.sines import sines_and_cosines as sines_and_cosines
+from vidjax.ops.position import sines_and_cosines
 from vidjax.protocols import protocol
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 

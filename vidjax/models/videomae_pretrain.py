@@ -31,10 +31,10 @@ from vidjax.models.videomae import (
     Layout,
     blocks,
     embed,
-    sines_and_cosines,
 )
 from vidjax.ops.check import check_clip
 from vidjax.ops.masked_modeling import hidden_places, split_by_mask, tube_mask
+from vidjax.ops.position import sines_and_cosines
 from vidjax.protocols import protocol
 from vidjax.typing import Clip, Endpoints, Logits
 

@@ -16,23 +16,26 @@ import functools
 import math
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from vidjax.layers.attention import SelfAttention
 from vidjax.layers.block import Block
-from vidjax.layers.drop_path import DropPath, drop_path_rates
+from vidjax.layers.drop_path import drop_path_rates
 from vidjax.layers.head import Classifier
-from vidjax.layers.mlp import Mlp
 from vidjax.layers.norm import LayerNorm
 from vidjax.layers.patch_embed import PatchEmbed
 from vidjax.models.registry import register
-from vidjax.ops.attention import attention
+from vidjax.models.vivit_blocks import (
+    ATTENTION_INIT,
+    MLP_INIT,
+    TimeSpaceBlock,
+    gelu,
+    time_and_space,
+)
 from vidjax.ops.check import check_clip
-from vidjax.ops.position import resize_linear
+from vidjax.ops.position import fit_table
 from vidjax.protocols import protocol
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 
@@ -41,12 +44,7 @@ Factorisation = Literal["joint", "encoder", "self_attention", "dot_product"]
 then one of time (model 2); attention over time, then over space, in every block (model
 3); half of the heads over time, half over space (model 4)."""
 
-# Scenic initialises query, key, value and output by Xavier's bounds, each by itself:
-# those of one square kernel, whatever stands beside it.
-_ATTENTION_INIT = nn.initializers.variance_scaling(1.0, "fan_in", "uniform")
-_MLP_INIT = nn.initializers.xavier_uniform()
 _POSITION_INIT = nn.initializers.normal(0.02)  # posembed_input: "from BERT".
-_gelu = functools.partial(jax.nn.gelu, approximate=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,140 +83,6 @@ BASE_DOT_PRODUCT = dataclasses.replace(BASE, factorised="dot_product")
 LARGE = Layout(1024, 24, 16, 4096)
 LARGE_ENCODER = dataclasses.replace(LARGE, factorised="encoder", time_depth=4)
 TINY = Layout(48, 2, 4, 96, patch=(2, 8, 8), grid=(4, 4, 4))
-
-
-class TimeSpaceBlock(nn.Module):
-    """Attention over time, attention over space, and an MLP, each around a shortcut.
-
-    Space and the MLP have the names of `Block`, so that an image network's fit.
-
-    Attributes:
-        heads: Number of heads.
-        hidden: Width between the layers of the MLP.
-        train: Whether to drop paths.
-        space_first: Whether space comes before time.
-        drop_path_rate: Probability of dropping a branch, in [0, 1).
-        dtype: Computation dtype; parameters stay float32.
-    """
-
-    heads: int
-    hidden: int
-    train: bool
-    space_first: bool = False
-    drop_path_rate: float = 0.0
-    dtype: DTypeLike = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "b t n d"]) -> Float[Array, "b t n d"]:
-        """Maps T steps of N tokens [B, T, N, D] to [B, T, N, D]."""
-        norm = functools.partial(LayerNorm, dtype=self.dtype)
-        drop = functools.partial(
-            DropPath(self.drop_path_rate, rescale=False), train=self.train
-        )
-        for space in (self.space_first, not self.space_first):
-            attn = SelfAttention(
-                self.heads,
-                kernel_init=_ATTENTION_INIT,
-                dtype=self.dtype,
-                name="attn" if space else "time_attn",
-            )
-            y = norm(name="norm1" if space else "time_norm1")(x)
-            y = y if space else y.swapaxes(1, 2)
-            y = attn(y.reshape(-1, *y.shape[2:])).reshape(y.shape)
-            x = x + drop(y if space else y.swapaxes(1, 2))
-        mlp = Mlp(
-            self.hidden,
-            activation=_gelu,
-            kernel_init=_MLP_INIT,
-            dtype=self.dtype,
-            name="mlp",
-        )
-        return x + drop(mlp(norm(name="norm2")(x)))
-
-
-def time_and_space(query: Array, key: Array, value: Array, *, steps: int) -> Array:
-    """Lets half of the heads attend over time, and half over space.
-
-    Args:
-        query: [B, T * N, H, d], of T steps and N places; H is even.
-        key: The same shape.
-        value: The same shape.
-        steps: T.
-
-    Returns:
-        The same shape.
-
-    Raises:
-        ValueError: If the number of heads is odd.
-    """
-    batch, length, heads, width = query.shape
-    if heads % 2:
-        raise ValueError(f"Expected an even number of heads, got {heads}.")
-    places = length // steps
-    grid = [x.reshape(batch, steps, places, heads, width) for x in (query, key, value)]
-    time = [x[..., : heads // 2, :].swapaxes(1, 2) for x in grid]
-    space = [x[..., heads // 2 :, :] for x in grid]
-    over_time, over_space = (
-        attention(*(x.reshape(-1, *x.shape[2:]) for x in half)).reshape(half[0].shape)
-        for half in (time, space)
-    )
-    joined = jnp.concatenate([over_time.swapaxes(1, 2), over_space], axis=3)
-    return joined.reshape(query.shape)
-
-
-def stored_grid(
-    places: int, grid: tuple[int, int, int], usual: tuple[int, int, int]
-) -> tuple[int, int, int]:
-    """Tells for which grid of tubelets a table of positions was made.
-
-    Args:
-        places: Its number of places.
-        grid: The grid (T', H', W') that is wanted; T' is 1 for the places of one frame,
-            H' and W' for those of time alone.
-        usual: The grid of the card's clip.
-
-    Returns:
-        (T', H', W'): `grid` if it has so many places, `usual` if that has; a square for
-        one frame, any length for time.
-
-    Raises:
-        ValueError: If it cannot be told.
-    """
-    side = math.isqrt(places)
-    if math.prod(grid) == places:
-        return grid
-    if math.prod(grid[1:]) == 1:
-        return (places, 1, 1)
-    if grid[0] == 1 and side * side == places:
-        return (1, side, side)
-    if math.prod(usual) == places:
-        return usual
-    raise ValueError(
-        f"Expected a clip of as many tubelets as the table of positions has places, "
-        f"{places}, got {grid} in a clip read as [B, T, H, W, C]. Its own grid, from "
-        "which it could be resized, is not known."
-    )
-
-
-def fit_table(
-    table: Array,
-    grid: tuple[int, int, int],
-    usual: tuple[int, int, int],
-    extra: int,
-) -> Array:
-    """Resizes a table of positions to a grid; see `stored_grid`.
-
-    Args:
-        table: [1, extra + N, D].
-        grid: The grid (T', H', W') that is wanted.
-        usual: The grid of the card's clip.
-        extra: Rows in front that have no place.
-
-    Returns:
-        [1, extra + T' * H' * W', D].
-    """
-    stored = stored_grid(table.shape[1] - extra, grid, usual)
-    return resize_linear(table, stored, grid, extra=extra)
 
 
 class ViViT(nn.Module):
@@ -350,10 +214,10 @@ class ViViT(nn.Module):
         rates = drop_path_rates(self.drop_path_rate, depth)
         common = (layout.heads, layout.hidden, train)
         joint: Any = {
-            "activation": _gelu,
+            "activation": gelu,
             "drop_path_rescale": False,
-            "attention_init": _ATTENTION_INIT,
-            "mlp_init": _MLP_INIT,
+            "attention_init": ATTENTION_INIT,
+            "mlp_init": MLP_INIT,
         }
         if layout.factorised == "dot_product":
             joint["attend"] = functools.partial(time_and_space, steps=steps)

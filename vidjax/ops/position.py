@@ -95,6 +95,61 @@ def resize_nearest(
     return jnp.concatenate([table[:, :extra], places], axis=1)
 
 
+def stored_grid(
+    places: int, grid: tuple[int, int, int], usual: tuple[int, int, int]
+) -> tuple[int, int, int]:
+    """Tells for which grid of tubelets a table of positions was made.
+
+    Args:
+        places: Its number of places.
+        grid: The grid (T', H', W') that is wanted; T' is 1 for the places of one frame,
+            H' and W' for those of time alone.
+        usual: The grid of the card's clip.
+
+    Returns:
+        (T', H', W'): `grid` if it has so many places, `usual` if that has; a square for
+        one frame, any length for time.
+
+    Raises:
+        ValueError: If it cannot be told.
+    """
+    side = math.isqrt(places)
+    if math.prod(grid) == places:
+        return grid
+    if math.prod(grid[1:]) == 1:
+        return (places, 1, 1)
+    if grid[0] == 1 and side * side == places:
+        return (1, side, side)
+    if math.prod(usual) == places:
+        return usual
+    raise ValueError(
+        f"Expected a clip of as many tubelets as the table of positions has places, "
+        f"{places}, got {grid} in a clip read as [B, T, H, W, C]. Its own grid, from "
+        "which it could be resized, is not known."
+    )
+
+
+def fit_table(
+    table: Array,
+    grid: tuple[int, int, int],
+    usual: tuple[int, int, int],
+    extra: int,
+) -> Array:
+    """Resizes a table of positions to a grid; see `stored_grid`.
+
+    Args:
+        table: [1, extra + N, D].
+        grid: The grid (T', H', W') that is wanted.
+        usual: The grid of the card's clip.
+        extra: Rows in front that have no place.
+
+    Returns:
+        [1, extra + T' * H' * W', D].
+    """
+    stored = stored_grid(table.shape[1] - extra, grid, usual)
+    return resize_linear(table, stored, grid, extra=extra)
+
+
 def sines_and_cosines(length: int, width: int) -> np.ndarray:
     """Returns the fixed table of positions.
 
