@@ -1,12 +1,14 @@
 """Several clips and crops of a video, kept one by one and joined to one score."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from vidjax.eval.metrics import log_softmax
-from vidjax.typing import Average, Endpoints, Logits
+from vidjax.typing import Average, Logits
 
 
 class ViewScores:
@@ -131,7 +133,7 @@ class ViewScores:
         return np.log(np.maximum(np.exp(scores).mean(axis=0), tiny))
 
 
-def position_scores(logits: Logits, endpoints: Endpoints) -> Logits:
+def position_scores(logits: Logits, endpoints: Mapping[str, Array]) -> Logits:
     """Returns the mean softmax over the positions of a fully convolutional head.
 
     Args:

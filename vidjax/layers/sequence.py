@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float
 from vidjax.layers.conv import Conv
 from vidjax.layers.drop_path import DropPath
 from vidjax.layers.norm import LayerNorm
-from vidjax.ops.sines import sines_and_cosines
+from vidjax.ops.position import sines_and_cosines
 
 # PyTorch's default of convolutions: uniform in +-1 / sqrt(fan_in).
 KERNEL_INIT = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")

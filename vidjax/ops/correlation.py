@@ -90,8 +90,8 @@ def volume_bytes(shape: tuple[int, ...], *, levels: int) -> int:
         levels: Levels L.
 
     Example:
-        >>> volume_bytes((1, 135, 240, 256), levels=4) / 2**30  # 1080p
-        5.19...
+        >>> round(volume_bytes((1, 135, 240, 256), levels=4) / 2**30, 2)  # 1080p
+        5.18
     """
     batch, height, width, _ = shape
     coarse = sum((height >> level) * (width >> level) for level in range(levels))
