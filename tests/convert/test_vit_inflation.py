@@ -16,7 +16,7 @@ from vidjax.models.registry import create_model, model_card
 
 CLIP = (8, 32, 32, 3)
 LAYOUT = vit.Layout(48, 2, 4, patch=8)
-VIVIT = dataclasses.replace(vivit.TINY, hidden=192)
+VIVIT = vivit.TINY
 
 
 def _vivit(factorised, frames=8, **arguments):

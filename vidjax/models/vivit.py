@@ -82,7 +82,7 @@ BASE_SELF_ATTENTION = dataclasses.replace(BASE, factorised="self_attention")
 BASE_DOT_PRODUCT = dataclasses.replace(BASE, factorised="dot_product")
 LARGE = Layout(1024, 24, 16, 4096)
 LARGE_ENCODER = dataclasses.replace(LARGE, factorised="encoder", time_depth=4)
-TINY = Layout(48, 2, 4, 96, patch=(2, 8, 8), grid=(4, 4, 4))
+TINY = Layout(48, 2, 4, 192, patch=(2, 8, 8), grid=(4, 4, 4))
 
 
 class ViViT(nn.Module):
@@ -367,27 +367,27 @@ def vivit_large_factorised_encoder_24(**kwargs: Any) -> ViViT:
     return ViViT(**{"layout": layout, **kwargs})
 
 
-@register(clip=_TINY_CLIP, params=60_154, gmacs=0.004387488, **_CARD)
+@register(clip=_TINY_CLIP, params=78_778, gmacs=0.005585568, **_CARD)
 def vivit_tiny(**kwargs: Any) -> ViViT:
     """ViViT, model 1, of two blocks."""
     return ViViT(**{"num_classes": 10, "layout": TINY, **kwargs})
 
 
-@register(clip=_TINY_CLIP, params=77_194, gmacs=0.004003392, **_CARD)
+@register(clip=_TINY_CLIP, params=105_130, gmacs=0.005302848, **_CARD)
 def vivit_factorised_encoder_tiny(**kwargs: Any) -> ViViT:
     """ViViT, model 2, of two blocks over space and one over time."""
     layout = dataclasses.replace(TINY, factorised="encoder", time_depth=1)
     return ViViT(**{"num_classes": 10, "layout": layout, **kwargs})
 
 
-@register(clip=_TINY_CLIP, params=79_066, gmacs=0.004964832, **_CARD)
+@register(clip=_TINY_CLIP, params=97_690, gmacs=0.00614448, **_CARD)
 def vivit_factorised_self_attention_tiny(**kwargs: Any) -> ViViT:
     """ViViT, model 3, of two blocks."""
     layout = dataclasses.replace(TINY, factorised="self_attention")
     return ViViT(**{"num_classes": 10, "layout": layout, **_MEAN, **kwargs})
 
 
-@register(clip=_TINY_CLIP, params=60_058, gmacs=0.003662304, **_CARD)
+@register(clip=_TINY_CLIP, params=78_682, gmacs=0.004841952, **_CARD)
 def vivit_factorised_dot_product_tiny(**kwargs: Any) -> ViViT:
     """ViViT, model 4, of two blocks."""
     layout = dataclasses.replace(TINY, factorised="dot_product")

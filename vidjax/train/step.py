@@ -17,11 +17,13 @@ Prepare = Callable[[jax.Array], jax.Array]
 Batch = Mapping[str, jax.Array]
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
+PredictStep = Callable[
+    [Mapping[str, Any], Batch], tuple[jax.Array, dict[str, jax.Array]]
+]
 
 Output = tuple[jax.Array, Mapping[str, jax.Array]]
 """What a model returns: (logits, endpoints)."""
 
-PredictStep = Callable[[Mapping[str, Any], Batch], Output]
 
 Losses = Callable[[Output, Batch], tuple[jax.Array, Metrics]]
 """From the output of a model and the batch to the loss of each row, [B] float32, and to
