@@ -264,6 +264,11 @@ are part of what reads them, as XLA fuses them. The clip and the variables come 
 and so do gradients and the optimizer's state in training. What a compiler does beyond
 that, such as computing cheap results again, is not foreseen.
 
+## Why video transformers factorise
+
+Work and memory of joint, divided, axial and factorised attention, from 8 to 64 frames:
+[attention.md](attention.md).
+
 ## How multiply-adds are counted
 
 Published "FLOPs" follow four rules and several crops. `vidjax cost NAME --convention
