@@ -11,6 +11,8 @@ from vidjax.models.registry import create_model
 
 TOLERANCE = 1e-4  # Relative; float32 against float64 differs by 1e-6.
 
+# Of two cases that differ only in the size of their tables of positions, the one with
+# the larger: it says all that the other does.
 CASES = [
     ("torchvision__resnet18", "resnet18"),
     ("torchvision__resnet50", "resnet50"),
@@ -40,12 +42,9 @@ CASES = [
     ("pytorchvideo__x3d_s", "x3d_s"),
     ("pytorchvideo__x3d_m", "x3d_m"),
     ("slowfast__X3D_M", "x3d_m"),
-    ("torchvision__vit_b_16", "vit_b_16"),
     ("torchvision__vit_b_16_posemb", "vit_b_16"),
-    ("timesformer__divST_8x32_224_K400", "timesformer_base"),
     ("timesformer__divST_8x32_224_K400_posemb", "timesformer_base"),
     ("timesformer__spaceOnly_8x32_224_K400", "timesformer_base_space"),
-    ("transformers__timesformer-base-finetuned-k400", "timesformer_base"),
     ("transformers__timesformer-base-finetuned-k400_posemb", "timesformer_base"),
     ("videomae__vit_base_patch16_224_k400", "videomae_base"),
     ("transformers__videomae-base-finetuned-kinetics", "videomae_base"),
@@ -56,7 +55,6 @@ CASES = [
     ("torchvision__mvit_v2_s", "mvit_v2_s"),
     ("mmaction2__mvit_small", "mvit_v2_s"),
     ("pytorchvideo__mvit_base_16x4", "mvit_v1_b"),
-    ("slowfast__MVIT_B_16x4", "mvit_v1_b"),
     ("slowfast__MVIT_B_16x4_posemb", "mvit_v1_b"),
     ("vivit__base_factorised_encoder_k400", "vivit_base_factorised_encoder"),
     ("transformers__vivit-b-16x2-kinetics400", "vivit_base"),
