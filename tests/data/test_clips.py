@@ -1,9 +1,11 @@
 """Clips of files: which frames, what size, which part."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from vidjax.data.clips import load_clip, random_clip
+from vidjax.data.clips import FileVideo, load_clip, random_clip
 from vidjax.data.timeline import VideoError
 from vidjax.typing import ClipSpec, Views
 
@@ -68,19 +70,23 @@ def test_a_short_video_is_looped(tmp_path):
 
 
 def test_a_part_of_a_video_gives_only_its_frames(video):
-    part = {"start_sec": 1.0, "end_sec": 1.5}
+    part: dict[str, Any] = {"start_sec": 1.0, "end_sec": 1.5}
 
     clip = load_clip(video, WHOLE, views=Views(1, 3), **part)
     assert _stamps(clip[0]) == [22, 24, 26, 28]
     for seed in range(5):
         rng = np.random.default_rng(seed)
         wide = ClipSpec(4, size=HEIGHT, crop_fraction=1.0, frame_stride=2)
-        assert random_clip(video, wide, rng=rng, **part).shape == wide.shape
+        assert (
+            random_clip(FileVideo(video, *part.values()), wide, rng=rng)[0].shape
+            == wide.shape
+        )
 
 
 def test_training_clips_vary_and_follow_their_generator(video):
     def draw(seed, **settings):
-        return random_clip(video, WHOLE, rng=np.random.default_rng(seed), **settings)
+        rng = np.random.default_rng(seed)
+        return random_clip(FileVideo(video), WHOLE, rng=rng, **settings)[0]
 
     np.testing.assert_array_equal(draw(1), draw(1))
     assert len({draw(seed).tobytes() for seed in range(8)}) == 8
@@ -94,8 +100,12 @@ def test_training_sizes_lie_between_their_bounds(video, monkeypatch):
     sides = []
 
     def noted(*arguments, resize, original, **settings):
-        sides.append(min(resize(100, 150)))
-        return original(*arguments, resize=resize, **settings)
+        def spy(height, width):
+            size = resize(height, width)
+            sides.append(min(size))
+            return size
+
+        return original(*arguments, resize=spy, **settings)
 
     from vidjax.data import clips
 
@@ -108,7 +118,7 @@ def test_training_sizes_lie_between_their_bounds(video, monkeypatch):
     spec = ClipSpec(num_frames=1, size=16, sampling="segments")
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        random_clip(video, spec, rng=rng, short_side=(18, 21))
+        random_clip(FileVideo(video), spec, rng=rng, short_side=(18, 21))
     assert set(sides) == {18, 19, 20, 21}
 
 
@@ -123,4 +133,4 @@ def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(VideoError, match=r"missing\.mp4 does not exist"):
         load_clip(missing, WHOLE)
     with pytest.raises(VideoError, match=r"missing\.mp4 does not exist"):
-        random_clip(missing, WHOLE, rng=np.random.default_rng(0))
+        random_clip(FileVideo(missing), WHOLE, rng=np.random.default_rng(0))

@@ -37,13 +37,18 @@ class Numbered:
     def test_shape(self, views):
         return self.spec.shape
 
-    def clip(self, index, *, view=0, views=ONE_VIEW, rng=None):
+    def clip(self, index, *, view=0, views=ONE_VIEW):
         if index in self.bad:
             raise VideoError(f"{index}.mp4 is empty.")
         clip = np.full((1, 2, 2, 3), index, np.uint8)
         clip[..., 1] = view
-        clip[..., 2] = 0 if rng is None else rng.integers(256)
+        clip[..., 2] = 0
         return clip
+
+    def draw(self, index, *, rng):
+        clip = self.clip(index)
+        clip[..., 2] = rng.integers(256)
+        return clip, int(self.labels[index])
 
 
 def _take(source, count, **settings):

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from vidjax.data import published
+from vidjax.data import published, published_tsm
 
 CASES = pathlib.Path(__file__).parent / "cases" / "sampling.npz"
 
@@ -69,7 +69,9 @@ def test_uniform_and_dense_clips_and_windows_are_those_of_mmaction2():
                 rng=rng,
             )
         if row["cls"] == "DenseSampleFrames":
-            return published.dense_starts(row["n"], segments=args["num_clips"], rng=rng)
+            return published_tsm.dense_starts(
+                row["n"], segments=args["num_clips"], rng=rng
+            )
         return published.mmaction2_windows(
             row["n"],
             clip_length=args["clip_len"],
@@ -84,22 +86,22 @@ def test_uniform_and_dense_clips_and_windows_are_those_of_mmaction2():
 @pytest.mark.parametrize(
     ("kind", "sample"),
     [
-        ("val", published.tsm_validation),
-        ("test", published.tsm_segments),
-        ("test_twice", lambda n, **s: published.tsm_segments(n, twice=True, **s)),
+        ("val", published_tsm.tsm_validation),
+        ("test", published_tsm.tsm_segments),
+        ("test_twice", lambda n, **s: published_tsm.tsm_segments(n, twice=True, **s)),
         (
             "test_dense",
-            lambda n, segments, **_: published.dense_starts(n, segments=segments),
+            lambda n, segments, **_: published_tsm.dense_starts(n, segments=segments),
         ),
         (
             "train_np_seed0",
-            lambda n, **s: published.tsm_random_segments(
+            lambda n, **s: published_tsm.tsm_random_segments(
                 n, rng=np.random.RandomState(0), **s
             ),
         ),
         (
             "train_dense_np_seed0",
-            lambda n, segments, **_: published.dense_starts(
+            lambda n, segments, **_: published_tsm.dense_starts(
                 n, segments=segments, rng=np.random.RandomState(0)
             ),
         ),
@@ -152,10 +154,10 @@ def test_a_torchvision_clip_of_a_short_video_is_looped():
         ),
         lambda: published.mmaction2_uniform(1, clip_length=0),
         lambda: published.mmaction2_windows(1, clip_length=1, stride=1, interval=0),
-        lambda: published.dense_starts(1, segments=0),
-        lambda: published.tsm_segments(1, segments=0),
-        lambda: published.tsm_validation(1, segments=0),
-        lambda: published.tsm_random_segments(
+        lambda: published_tsm.dense_starts(1, segments=0),
+        lambda: published_tsm.tsm_segments(1, segments=0),
+        lambda: published_tsm.tsm_validation(1, segments=0),
+        lambda: published_tsm.tsm_random_segments(
             1, segments=0, rng=np.random.default_rng()
         ),
         lambda: published.pyslowfast_clips(1, clip_length=1, stride=0, num_clips=1),
@@ -167,3 +169,11 @@ def test_a_torchvision_clip_of_a_short_video_is_looped():
 def test_counts_below_one_are_refused(sample):
     with pytest.raises(ValueError, match="at least 1"):
         sample()
+
+
+@pytest.mark.parametrize("rng", [np.random.default_rng(0), np.random.RandomState(0)])
+def test_both_kinds_of_generators_draw_all_integers(rng):
+    drawn = published_tsm.draw_integers(rng, 3, 99)
+    assert set(drawn.tolist()) == {0, 1, 2}
+    with pytest.raises(ValueError, match="at least 1"):
+        published_tsm.check_counts(1, 0)

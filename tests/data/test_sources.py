@@ -5,9 +5,10 @@ import pytest
 
 from vidjax.config import DataConfig, SyntheticConfig
 from vidjax.data import sources
-from vidjax.data.sources import Source, SyntheticSource, check_index, make_source
+from vidjax.data.sources import Source, SyntheticSource, make_source
 from vidjax.data.synthetic import CLASSES, draw_clip
 from vidjax.data.timeline import VideoError
+from vidjax.data.video_source import check_index
 from vidjax.typing import ClipSpec, Views
 
 from .conftest import HEIGHT, write_video
@@ -76,7 +77,7 @@ def test_a_folder_gives_its_videos(folder):
     assert held_out.clip(1, view=5, views=Views(2, 3)).shape == SPEC.shape
 
     def draw(seed):
-        return train.clip(0, rng=np.random.default_rng(seed))
+        return train.draw(0, rng=np.random.default_rng(seed))[0]
 
     np.testing.assert_array_equal(draw(1), draw(1))
     assert np.any(draw(1) != draw(2))
@@ -104,7 +105,7 @@ def test_settings_of_the_config_reach_training_clips(folder):
 
     source = make_source(config, spec)
     index = source.paths.index(next(p for p in source.paths if p.endswith("0.mp4")))
-    clip = source.clip(index, rng=np.random.default_rng(0))
+    clip = source.draw(index, rng=np.random.default_rng(0))[0]
     assert clip[0, -4, -4, 0] > 150  # The red part is on the right.
 
 

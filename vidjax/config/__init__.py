@@ -1,6 +1,7 @@
 """Experiments: what they are, the files that describe them, their fields by name."""
 
 from vidjax.config.experiment import (
+    AugmentConfig,
     Config,
     Contender,
     DataConfig,
@@ -16,6 +17,7 @@ from vidjax.config.fields import from_dict, override, to_dict
 from vidjax.config.files import find_config, list_configs, load_config
 
 __all__ = [
+    "AugmentConfig",
     "Config",
     "Contender",
     "DataConfig",

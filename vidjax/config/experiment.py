@@ -23,7 +23,9 @@ class DataConfig:
             and label, and optionally split, start and end (seconds); or a published
             set by its official lists: "kinetics400:DIR", "kinetics600:DIR",
             "kinetics700:DIR", "ucf101:DIR", "hmdb51:DIR", "ssv2:DIR", "diving48:DIR",
-            "thumos14:DIR", "activitynet:DIR", where DIR has the videos.
+            "thumos14:DIR", "activitynet:DIR", where DIR has the videos; or
+            "records:DIR" with the shards that `vidjax prepare` wrote, or those of
+            others as "records:PATTERN", where {split} stands for train and eval.
         annotations: Folder of the official lists; None looks where the videos are.
         fold: Which of the three splits of UCF101 and HMDB51, from 1.
         batch_size: Clips in a global batch; a multiple of the number of devices.
@@ -35,8 +37,15 @@ class DataConfig:
         interpolation: How frames are resized; None takes the model card's.
         short_side: Smallest and largest short side, in pixels, to which a training
             video is resized before a random crop; None takes the model card's.
-        flip_rate: Probability of a horizontal flip in training. Zero where left and
-            right are part of the label.
+        flip_rate: Probability of a horizontal flip in training. A class whose name
+            has "left" or "right" becomes the one with the words exchanged, and is never
+            flipped where there is none; set it to zero where names do not tell.
+        augment: What else varies in training.
+        repeats: Clips of a video that follow each other in a training batch (repeated
+            augmentation); an epoch has each video as often.
+        bad_share: Share of the videos that may be unreadable before training stops.
+        short_videos: What becomes of a video with fewer frames than a training clip
+            spans: "loop" or "error", which replaces it as if it could not be read.
         eval_fraction: Share of each class that is held out, where the source names no
             split.
         workers: Threads that decode; None takes one a core.
@@ -55,11 +64,53 @@ class DataConfig:
     interpolation: Interpolation | None = None
     short_side: tuple[int, int] | None = None
     flip_rate: float = 0.5
+    augment: "AugmentConfig" = dataclasses.field(
+        default_factory=lambda: AugmentConfig()
+    )
+    repeats: int = 1
+    bad_share: float = 0.1
+    short_videos: Literal["loop", "error"] = "loop"
     eval_fraction: float = 0.2
     workers: int | None = None
     synthetic: "SyntheticConfig" = dataclasses.field(
         default_factory=lambda: SyntheticConfig()
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class AugmentConfig:
+    """How training clips vary; every draw is the same for all frames of a clip.
+
+    Attributes:
+        crop: "random": a square of the clip's size from the resized video. "resized": a
+            rectangle of random area and shape, resized to the clip (Inception).
+            "multi_scale": a rectangle whose sides are shares of the short side, at one
+            of 13 places, resized to the clip (TSN).
+        area: Smallest and largest share of a frame that a "resized" crop has.
+        aspect: Smallest and largest width over height of it.
+        scales: Shares of the short side for "multi_scale".
+        brightness: Colours are multiplied by a number in [1 - brightness, 1 +
+            brightness].
+        contrast: The same for their distance from the mean grey of the clip.
+        saturation: The same for their distance from the grey of the pixel.
+        hue: Hues turn by a share of the circle in [-hue, hue], at most 0.5.
+        gray_rate: Probability that colours are lost.
+        rand_augment: Operations drawn for a clip, and their magnitude in [0, 10]; None
+            draws none.
+        erase_rate: Probability that a rectangle becomes noise.
+    """
+
+    crop: Literal["random", "resized", "multi_scale"] = "random"
+    area: tuple[float, float] = (0.08, 1.0)
+    aspect: tuple[float, float] = (3 / 4, 4 / 3)
+    scales: tuple[float, ...] = (1.0, 0.875, 0.75, 0.66)
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    gray_rate: float = 0.0
+    rand_augment: tuple[int, float] | None = None
+    erase_rate: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

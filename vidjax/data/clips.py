@@ -1,19 +1,113 @@
-"""A clip of a video file, as a model wants it: frames, size, crop."""
+"""A clip of a video, as a model wants it: frames, size, crop, augmentation."""
 
 import dataclasses
-import functools
 
 import numpy as np
 
+from vidjax.config import AugmentConfig
+from vidjax.data.colors import erase, jitter_colors
 from vidjax.data.crops import resized_size, view_crops
-from vidjax.data.decode import Resize, read_frames
+from vidjax.data.decode import read_frames
+from vidjax.data.geometry import Geometry, draw_geometry
 from vidjax.data.plan import clip_frames, test_clip
+from vidjax.data.rand_augment import rand_augment
 from vidjax.data.sampling import dense_indices, random_segment_indices
-from vidjax.data.timeline import StrPath, frame_positions, read_timeline
-from vidjax.data.transforms import crop_clip, flip_clip, random_box, short_side_size
-from vidjax.typing import ClipSpec, Views
+from vidjax.data.shards import RecordVideo
+from vidjax.data.timeline import (
+    StrPath,
+    VideoError,
+    frame_positions,
+    read_timeline,
+)
+from vidjax.data.transforms import Box, crop_clip, flip_clip
+from vidjax.typing import ClipSpec, Interpolation, Views
 
 ONE_VIEW = Views()
+NO_AUGMENT = AugmentConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class FileVideo:
+    """A video file, or a span of one.
+
+    Attributes:
+        path: The file.
+        start_sec: Where the span starts, in seconds.
+        end_sec: Where it ends; None is the end of the file.
+    """
+
+    path: StrPath
+    start_sec: float = 0.0
+    end_sec: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames N of the span."""
+        return len(self._positions(None))
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, over the whole file."""
+        line = read_timeline(self.path)
+        return len(line.times) / float((line.end - line.times[0]) * line.tick)
+
+    def shown(self, fps: float | None) -> np.ndarray:
+        """Returns the frame on the screen at each tick of a rate.
+
+        Args:
+            fps: Ticks per second; None takes every frame once.
+
+        Returns:
+            Indices in [0, N), not falling, int64 [M].
+        """
+        return self._positions(fps) - self._positions(None)[0]
+
+    def read(
+        self, indices: np.ndarray, geometry: Geometry, interpolation: Interpolation
+    ) -> np.ndarray:
+        """Reads a part of some frames.
+
+        Args:
+            indices: Which frames, [T], each in [0, N).
+            geometry: To which size they are resized, and what is cut out of that.
+            interpolation: How they are resized.
+
+        Returns:
+            Pixels, uint8 RGB [T, box.height, box.width, 3].
+
+        Raises:
+            VideoError: If they cannot be read.
+        """
+        boxes: list[Box] = []
+
+        def resize(height: int, width: int) -> tuple[int, int]:
+            size, box = geometry(height, width)
+            boxes.append(box)
+            return size
+
+        frames = read_frames(
+            self.path,
+            indices,
+            start_sec=self.start_sec,
+            end_sec=self.end_sec,
+            resize=resize,
+            interpolation=interpolation,
+        )
+        return crop_clip(frames, boxes[0])
+
+    def _positions(self, fps: float | None) -> np.ndarray:
+        line = read_timeline(self.path)
+        span = {"start_sec": self.start_sec, "end_sec": self.end_sec}
+        return frame_positions(self.path, line, fps=fps, **span)
+
+
+Video = FileVideo | RecordVideo
+"""Frames by index, wherever they are kept."""
 
 
 def load_clip(
@@ -25,15 +119,13 @@ def load_clip(
     start_sec: float = 0.0,
     end_sec: float | None = None,
 ) -> np.ndarray:
-    """Reads one view of a video for a test, as `make_plan` would spell it out.
-
-    View v is crop v mod `num_crops` of clip floor(v / `num_crops`).
+    """Reads one view of a video file for a test; see `test_view`.
 
     Args:
         path: A video file.
         spec: The clip that the model wants; pixel values are left as they are.
         view: Which view, in [0, views.num_views).
-        views: The protocol of a test; `test_clip` says which clip it makes of `spec`.
+        views: The protocol of a test.
         start_sec: Where in the video to start, in seconds.
         end_sec: Where to end; None is the end of the video.
 
@@ -45,114 +137,125 @@ def load_clip(
         ValueError: If there is no such view.
         ImportError: If PyAV is missing.
     """
-    if not 0 <= view < views.num_views:
-        raise ValueError(f"view must be in [0, {views.num_views}), got {view}.")
-    number, crop = divmod(view, views.num_crops)
-    spec = test_clip(spec, views)
-    part = _Part(path, start_sec, end_sec)
-    clip = part.read(
-        part.test_frames(spec, views)[number],
-        spec,
-        functools.partial(resized_size, short_side=spec.short_side, views=views),
-    )
-    box, mirrored = view_crops(*clip.shape[1:3], size=spec.size, views=views)[crop]
-    clip = crop_clip(clip, box)
-    return np.ascontiguousarray(flip_clip(clip) if mirrored else clip)[None]
+    video = FileVideo(path, start_sec, end_sec)
+    return view_clip(video, spec, view=view, views=views)[None]
 
 
-def random_clip(
-    path: StrPath,
-    spec: ClipSpec,
-    *,
-    rng: np.random.Generator,
-    short_side: tuple[int, int] | None = None,
-    flip_rate: float = 0.0,
-    start_sec: float = 0.0,
-    end_sec: float | None = None,
+def view_clip(
+    video: Video, spec: ClipSpec, *, view: int = 0, views: Views = ONE_VIEW
 ) -> np.ndarray:
-    """Reads a random clip of a video for training.
+    """Reads one view of a video for a test, as `make_plan` would spell it out.
 
-    All draws are the same for every frame: where the clip lies in time, the short side,
-    the crop and the flip.
+    View v is crop v mod `num_crops` of clip floor(v / `num_crops`).
 
     Args:
-        path: A video file.
+        video: The video.
         spec: The clip that the model wants; pixel values are left as they are.
-        rng: Where randomness comes from.
-        short_side: Smallest and largest short side in pixels, all equally likely; None
-            takes `spec.short_side`.
-        flip_rate: Probability that left and right are swapped.
-        start_sec: Where in the video to start, in seconds.
-        end_sec: Where to end; None is the end of the video.
+        view: Which view, in [0, views.num_views).
+        views: The protocol; `test_clip` says which clip it makes of `spec`.
 
     Returns:
         The clip, uint8 RGB in [0, 255], [T, H, W, 3].
 
     Raises:
         VideoError: If the video cannot be read.
-        ImportError: If PyAV is missing.
+        ValueError: If there is no such view.
+    """
+    if not 0 <= view < views.num_views:
+        raise ValueError(f"view must be in [0, {views.num_views}), got {view}.")
+    number, crop = divmod(view, views.num_crops)
+    spec = test_clip(spec, views)
+    frames = clip_frames(
+        views,
+        spec,
+        num_frames=video.num_frames,
+        fps=video.fps,
+        shown=video.shown(_rate(spec)),
+    )[number]
+    mirrored = [False]
+
+    def geometry(height: int, width: int) -> tuple[tuple[int, int], Box]:
+        size = resized_size(height, width, short_side=spec.short_side, views=views)
+        box, mirrored[0] = view_crops(*size, size=spec.size, views=views)[crop]
+        return size, box
+
+    clip = video.read(frames, geometry, spec.interpolation)
+    return np.ascontiguousarray(flip_clip(clip) if mirrored[0] else clip)
+
+
+def random_clip(
+    video: Video,
+    spec: ClipSpec,
+    *,
+    rng: np.random.Generator,
+    short_side: tuple[int, int] | None = None,
+    flip_rate: float = 0.0,
+    augment: AugmentConfig = NO_AUGMENT,
+    loop: bool = True,
+) -> tuple[np.ndarray, bool]:
+    """Reads a random clip of a video for training.
+
+    All draws are the same for every frame: where the clip lies in time, what part of
+    the frame it shows, its colours and the flip.
+
+    Args:
+        video: The video.
+        spec: The clip that the model wants.
+        rng: Where randomness comes from.
+        short_side: Smallest and largest short side in pixels, all equally likely; None
+            takes `spec.short_side`.
+        flip_rate: Probability that left and right are swapped.
+        augment: What else varies.
+        loop: Whether a video that is shorter than the clip is looped; otherwise it is
+            an error.
+
+    Returns:
+        The clip, uint8 RGB in [0, 255], [T, H, W, 3], and whether it is flipped.
+
+    Raises:
+        VideoError: If the video cannot be read, or is too short and not to be looped.
+        ValueError: If the clip does not fit into the frame.
     """
     # Every draw is made in every case, so that none depends on another's setting.
     position, flip = rng.random(2)
-    low, high = short_side or (spec.short_side, spec.short_side)
-    side = int(rng.integers(low, high + 1))
-    part = _Part(path, start_sec, end_sec)
-    count = len(part.shown(spec))
+    side = short_side or (spec.short_side, spec.short_side)
+    geometry = draw_geometry(rng, size=spec.size, short_side=side, augment=augment)
+    shown = video.shown(_rate(spec))
+    if not loop and len(shown) < _span(spec):
+        raise VideoError(
+            f"{video.name} has {len(shown)} frames, and a clip spans {_span(spec)}."
+        )
+    indices = _draw_frames(len(shown), spec, float(position), rng)
+    clip = video.read(shown[indices], geometry, spec.interpolation)
+    flipped = bool(flip < flip_rate)
+    clip = flip_clip(clip) if flipped else clip
+    if augment.rand_augment is not None:
+        layers, magnitude = augment.rand_augment
+        clip = rand_augment(clip, rng=rng, layers=layers, magnitude=magnitude)
+    clip = jitter_colors(clip, rng=rng, augment=augment)
+    return np.ascontiguousarray(erase(clip, rng=rng, rate=augment.erase_rate)), flipped
+
+
+def _draw_frames(
+    count: int, spec: ClipSpec, position: float, rng: np.random.Generator
+) -> np.ndarray:
     if spec.sampling == "segments":
-        indices = random_segment_indices(count, segments=spec.num_frames, rng=rng)
-    else:
-        indices = dense_indices(
-            count,
-            clip_length=spec.num_frames,
-            stride=spec.frame_stride,
-            position=float(position),
-        )
-    frames = part.shown(spec)[indices]
-    clip = part.read(frames, spec, functools.partial(short_side_size, short_side=side))
-    clip = crop_clip(clip, random_box(*clip.shape[1:3], size=spec.size, rng=rng))
-    return np.ascontiguousarray(flip_clip(clip) if flip < flip_rate else clip)
+        return random_segment_indices(count, segments=spec.num_frames, rng=rng)
+    return dense_indices(
+        count,
+        clip_length=spec.num_frames,
+        stride=spec.frame_stride,
+        position=position,
+    )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """A span of a video file, in seconds."""
+def _span(spec: ClipSpec) -> int:
+    """Frames that a video needs, at the model's rate."""
+    if spec.sampling == "segments":
+        return spec.num_frames
+    return (spec.num_frames - 1) * spec.frame_stride + 1
 
-    path: StrPath
-    start_sec: float
-    end_sec: float | None
 
-    def shown(self, spec: ClipSpec) -> np.ndarray:
-        """The frame on the screen at each tick of the model's rate, [M].
-
-        Segments are shares of a video: a rate would only choose between neighbours.
-        """
-        fps = spec.fps if spec.sampling == "dense" else None
-        return self._positions(fps) - self._positions(None)[0]
-
-    def test_frames(self, spec: ClipSpec, views: Views) -> np.ndarray:
-        """The frames of every clip of a test, [clips, T]."""
-        line = read_timeline(self.path)
-        seconds = float((line.end - line.times[0]) * line.tick)
-        return clip_frames(
-            views,
-            spec,
-            num_frames=len(self._positions(None)),
-            fps=len(line.times) / seconds,
-            shown=self.shown(spec),
-        )
-
-    def read(self, indices: np.ndarray, spec: ClipSpec, resize: Resize) -> np.ndarray:
-        """Reads frames of this span, [T, H, W, 3]."""
-        return read_frames(
-            self.path,
-            indices,
-            start_sec=self.start_sec,
-            end_sec=self.end_sec,
-            resize=resize,
-            interpolation=spec.interpolation,
-        )
-
-    def _positions(self, fps: float | None) -> np.ndarray:
-        line = read_timeline(self.path)
-        span = {"start_sec": self.start_sec, "end_sec": self.end_sec}
-        return frame_positions(self.path, line, fps=fps, **span)
+def _rate(spec: ClipSpec) -> float | None:
+    """Segments are shares of a video: a rate would only choose between neighbours."""
+    return spec.fps if spec.sampling == "dense" else None

@@ -162,22 +162,66 @@ def read_frames(
     unique, inverse = np.unique(choice[wanted], return_inverse=True)
     if resize is None and short_side is not None:
         resize = functools.partial(short_side_size, short_side=short_side)
-    convert = _Converter(resize, interpolation)
     clip = np.empty(0, np.uint8)
+    for i, image in enumerate(_read(path, unique, _Converter(resize, interpolation))):
+        if i == 0:
+            clip = np.empty((len(wanted), *image.shape), np.uint8)
+        clip[inverse == i] = image
+    return clip
+
+
+def iterate_frames(
+    path: StrPath,
+    indices: np.ndarray,
+    *,
+    start_sec: float = 0.0,
+    end_sec: float | None = None,
+    resize: Resize | None = None,
+    interpolation: Interpolation = "bilinear",
+) -> Iterator[np.ndarray]:
+    """Reads frames one by one, so that a long video takes no memory.
+
+    Args:
+        path: A video file.
+        indices: Which of the frames that begin in the span, [T], not falling, repeats
+            allowed.
+        start_sec: Where the span starts, in seconds.
+        end_sec: Where it ends; None is the end of the video.
+        resize: From height and width of a frame as it is shown to those to which it is
+            resized; None keeps them.
+        interpolation: How frames are resized.
+
+    Yields:
+        A frame for each index, uint8 RGB [H, W, 3].
+
+    Raises:
+        VideoError: If the file cannot be read, or a frame cannot be decoded.
+        ImportError: If PyAV is missing.
+    """
+    line = read_timeline(path)
+    own = frame_positions(path, line, fps=None, start_sec=start_sec, end_sec=end_sec)
+    unique, counts = np.unique(own[indices], return_counts=True)
+    images = _read(path, unique, _Converter(resize, interpolation))
+    for image, count in zip(images, counts.tolist(), strict=True):
+        for _ in range(count):
+            yield image
+
+
+def _read(
+    path: StrPath, positions: np.ndarray, convert: "_Converter"
+) -> Iterator[np.ndarray]:
+    """Decodes the frames at rising positions of the timeline."""
+    line = read_timeline(path)
     with open_video(path) as (container, stream):
         flow = _Flow(container, stream, line)
-        for i, position in enumerate(unique):
+        for position in positions:
             frame = flow.frame_at(int(position))
             if frame is None:
                 raise VideoError(
                     f"{os.fspath(path)} is damaged: frame {position} of "
                     f"{len(line.times)} cannot be decoded."
                 )
-            image = convert(frame)
-            if i == 0:
-                clip = np.empty((len(wanted), *image.shape), np.uint8)
-            clip[inverse == i] = image
-    return clip
+            yield convert(frame)
 
 
 def _decode(container: Any, stream: Any) -> Iterator[Any]:
@@ -289,6 +333,29 @@ class _Converter:
             return self._resize(height, width)
         width, height = self._resize(width, height)
         return height, width
+
+
+def resize_frame(
+    image: np.ndarray, size: tuple[int, int], interpolation: Interpolation
+) -> np.ndarray:
+    """Resizes a picture as `read_frames` does.
+
+    Args:
+        image: Pixels, uint8 RGB [H, W, 3].
+        size: New height and width.
+        interpolation: How; each averages when it shrinks.
+
+    Returns:
+        Pixels, uint8 RGB.
+
+    Raises:
+        ImportError: If PyAV is missing.
+    """
+    frame = import_av().VideoFrame.from_ndarray(image, format="rgb24")
+    height, width = size
+    return frame.reformat(
+        width, height, interpolation=interpolation.upper()
+    ).to_ndarray()
 
 
 def _rotation(frame: Any) -> int:

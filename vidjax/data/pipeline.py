@@ -9,7 +9,6 @@ a permutation that depends on (seed, epoch) alone, and its augmentation is a fun
 whatever the number of processes.
 """
 
-import functools
 import logging
 import os
 import threading
@@ -18,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from vidjax.data.backends import import_tensorflow
 from vidjax.data.sources import ONE_VIEW, Source
 from vidjax.data.timeline import VideoError
 from vidjax.typing import Views
 
 Batch = dict[str, np.ndarray]
 
-_MAX_BAD_SHARE = 0.1  # Ours: with more bad videos than this, training stops.
+_BAD_SHARE = 0.1  # Ours: with more bad videos than this, training stops.
 _END = 2**40  # Clips in an endless run: more than a century of them.
 _LOG = logging.getLogger("vidjax.data")
 
@@ -38,12 +38,14 @@ def train_batches(
     process_index: int = 0,
     process_count: int = 1,
     workers: int | None = None,
+    repeats: int = 1,
+    bad_share: float = _BAD_SHARE,
 ) -> Iterator[Batch]:
     """Returns the batches of training, without end.
 
     A video that cannot be read is replaced by the next example of the source that can
     be (after the last comes the first), whose label and index the batch then has, with
-    one line in the log for each bad video. When more than a tenth of the examples turn
+    one line in the log for each bad video. When more than a share of the examples turn
     out bad, and more than one, the run stops.
 
     Args:
@@ -55,6 +57,8 @@ def train_batches(
         process_count: Processes that share a global batch; each gets an equal run of
             it, b clips.
         workers: Threads that make clips; None takes one a core.
+        repeats: Clips of an example that follow each other, each with other draws.
+        bad_share: Share of the examples that may be bad.
 
     Returns:
         An iterator over this process's part of each batch: "clip" uint8 [b, T, H, W,
@@ -62,8 +66,8 @@ def train_batches(
         example in the source. It raises a `VideoError` when too many videos are bad.
 
     Raises:
-        ValueError: If the source is empty, or the batch size is not a positive multiple
-            of the number of processes.
+        ValueError: If the source is empty, the batch size is not a positive multiple of
+            the number of processes, or `repeats` or `bad_share` is out of range.
         ImportError: If TensorFlow is missing.
 
     Example:
@@ -74,20 +78,26 @@ def train_batches(
         (2, 4, 16, 16, 3)
     """
     local = _share_batch(source, batch_size, process_index, process_count)
+    if repeats < 1 or not 0 <= bad_share <= 1:
+        raise ValueError(
+            "Expected repeats of at least 1 and a share of bad videos in [0, 1], got "
+            f"{repeats} and {bad_share:g}."
+        )
     tf = import_tensorflow()
     count = source.num_examples
-    loader = _TrainLoader(source, seed)
+    loader = _TrainLoader(source, seed, bad_share)
 
-    def choose(i: Any) -> tuple[Any, Any]:
+    def choose(i: Any) -> tuple[Any, Any, Any]:
         step = start_step + i // local
-        position = step * batch_size + process_index * local + i % local
+        clip = step * batch_size + process_index * local + i % local
+        position, repeat = clip // repeats, clip % repeats
         epoch = position // count
         shuffled = tf.random.experimental.index_shuffle(
             position % count,
             seed=tf.stack([tf.constant(seed, tf.int64), epoch]),
             max_index=count - 1,
         )
-        return epoch, shuffled
+        return epoch, shuffled, repeat
 
     fields = {"clip": np.uint8, "label": np.int32, "index": np.int64}
     dataset = tf.data.Dataset.range(_END).map(
@@ -163,51 +173,29 @@ def eval_batches(
     return _iterate(dataset, loader, fields, source.test_shape(views), local, workers)
 
 
-@functools.cache
-def import_tensorflow() -> Any:
-    """Imports TensorFlow, which feeds clips and is shown no accelerator.
-
-    Returns:
-        The module.
-
-    Raises:
-        ImportError: If it is not installed; the message says what installs it.
-    """
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise ImportError(
-            "Training and evaluation read data through TensorFlow, which is not "
-            'installed. This command installs it: pip install "vidjax[data]"'
-        ) from error
-    tf.config.set_visible_devices([], "GPU")
-    return tf
-
-
 class _TrainLoader:
     """Makes a clip of an epoch; goes to the next example where a video is bad."""
 
-    def __init__(self, source: Source, seed: int) -> None:
-        self._source, self._seed = source, seed
-        self._labels = source.labels
+    def __init__(self, source: Source, seed: int, bad_share: float) -> None:
+        self._source, self._seed, self._bad_share = source, seed, bad_share
         self._bad: set[int] = set()
         self._lock = threading.Lock()
 
     def __call__(
-        self, epoch: np.int64, index: np.int64
+        self, epoch: np.int64, index: np.int64, repeat: np.int64
     ) -> tuple[np.ndarray, np.int32, np.int64]:
         count = self._source.num_examples
         for offset in range(count):
             example = (int(index) + offset) % count
             if example in self._bad:
                 continue
-            rng = np.random.default_rng((self._seed, int(epoch), example))
+            rng = np.random.default_rng((self._seed, int(epoch), example, int(repeat)))
             try:
-                clip = self._source.clip(example, rng=rng)
+                clip, label = self._source.draw(example, rng=rng)
             except VideoError as error:
                 self._report(example, error)
             else:
-                return clip, np.int32(self._labels[example]), np.int64(example)
+                return clip, np.int32(label), np.int64(example)
         raise VideoError("No video of the source can be read.")
 
     def _report(self, example: int, error: VideoError) -> None:
@@ -222,10 +210,10 @@ class _TrainLoader:
                 len(self._bad),
                 count,
             )
-            if len(self._bad) > max(1, _MAX_BAD_SHARE * count):
+            if len(self._bad) > max(1, self._bad_share * count):
                 raise VideoError(
                     f"{len(self._bad)} of {count} videos cannot be read, more than a "
-                    f"share of {_MAX_BAD_SHARE:g}. The last one: {error}"
+                    f"share of {self._bad_share:g}. The last one: {error}"
                 )
 
 

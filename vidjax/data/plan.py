@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from vidjax.data import published
+from vidjax.data import published, published_tsm
 from vidjax.data.crops import Crop, resized_size, view_crops
 from vidjax.data.sampling import dense_indices, segment_indices, view_positions
 from vidjax.typing import ClipSpec, FrameRule, Views
@@ -166,7 +166,8 @@ def clip_frames(
     """
     if views.frames == "even":
         if shown is None:
-            shown = _shown(num_frames, fps, spec)
+            rate = spec.fps if spec.sampling == "dense" else None
+            shown = shown_frames(num_frames, fps, rate)
         return shown[_even_frames(len(shown), spec, views.num_clips)]
     ratio = fps / spec.fps if spec.fps else 1.0
     # Rates such as 30.0003 are those of containers that count in ms: take the nominal.
@@ -220,12 +221,25 @@ def _brief(value: Any) -> str:
     return str(value)
 
 
-def _shown(num_frames: int, fps: float, spec: ClipSpec) -> np.ndarray:
-    """The frame on the screen at each tick of the model's rate."""
-    if spec.fps is None or spec.sampling == "segments":
+def shown_frames(num_frames: int, fps: float, rate: float | None) -> np.ndarray:
+    """Returns the frame on the screen at each tick of a rate.
+
+    Args:
+        num_frames: Frames in a video of a constant rate.
+        fps: Its frames per second.
+        rate: Ticks per second; None takes every frame once.
+
+    Returns:
+        Indices in [0, num_frames), not falling, int64 [M].
+
+    Example:
+        >>> shown_frames(5, 10.0, 20.0).tolist()
+        [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """
+    if rate is None:
         return np.arange(num_frames)
-    count = max(1, int(num_frames / fps * spec.fps + 1e-6))
-    moments = np.floor(np.arange(count) * fps / spec.fps + 1e-6)
+    count = max(1, int(num_frames / fps * rate + 1e-6))
+    moments = np.floor(np.arange(count) * fps / rate + 1e-6)
     return np.minimum(moments.astype(np.int64), num_frames - 1)
 
 
@@ -299,13 +313,13 @@ def _tsm(
     n: int, spec: ClipSpec, clips: int, ratio: float, *, twice: bool = False
 ) -> np.ndarray:
     del ratio
-    frames = published.tsm_segments(n, segments=spec.num_frames, twice=twice)
+    frames = published_tsm.tsm_segments(n, segments=spec.num_frames, twice=twice)
     return np.resize(frames, (clips, spec.num_frames))
 
 
 def _tsm_dense(n: int, spec: ClipSpec, clips: int, ratio: float) -> np.ndarray:
     del ratio
-    return published.dense_starts(n, segments=spec.num_frames, num_clips=clips)
+    return published_tsm.dense_starts(n, segments=spec.num_frames, num_clips=clips)
 
 
 _RULES: dict[FrameRule, Rule] = {

@@ -11,9 +11,7 @@ import itertools
 
 import numpy as np
 
-Rng = np.random.Generator | np.random.RandomState
-
-_DENSE_RANGE = 64  # Frames that a dense clip of TSM and MMAction2 lies in.
+from vidjax.data.published_tsm import Rng, check_counts, draw_integers, tsm_segments
 
 
 def mmaction2_clips(
@@ -57,7 +55,7 @@ def mmaction2_clips(
     References:
         open-mmlab/mmaction2, mmaction/datasets/transforms/loading.py.
     """
-    _check(num_frames, clip_length, stride, num_clips)
+    check_counts(num_frames, clip_length, stride, num_clips)
     if clip_length == 1:
         return tsm_segments(num_frames, segments=num_clips, twice=twice).reshape(-1, 1)
     if rate_ratio is None:
@@ -104,7 +102,7 @@ def mmaction2_random_clips(
     Raises:
         ValueError: If a count is less than 1.
     """
-    _check(num_frames, clip_length, stride, num_clips)
+    check_counts(num_frames, clip_length, stride, num_clips)
     room = num_frames - clip_length * stride + 1
     if keep_tail and room > 0:
         part = room / num_clips
@@ -113,9 +111,9 @@ def mmaction2_random_clips(
         starts = np.zeros(num_clips)
     elif room // num_clips > 0:
         part = room // num_clips
-        starts = np.arange(num_clips) * part + _integers(rng, part, num_clips)
+        starts = np.arange(num_clips) * part + draw_integers(rng, part, num_clips)
     elif num_frames > max(num_clips, clip_length * stride):
-        starts = np.sort(_integers(rng, room, num_clips))
+        starts = np.sort(draw_integers(rng, room, num_clips))
     else:
         starts = np.around(np.arange(num_clips) * (room / num_clips))
     frames = starts.astype(np.int64)[:, None] + stride * np.arange(clip_length)[None]
@@ -139,12 +137,12 @@ def mmaction2_uniform(
     Raises:
         ValueError: If a count is less than 1.
     """
-    _check(num_frames, clip_length, 1, num_clips)
+    check_counts(num_frames, clip_length, 1, num_clips)
     part = (num_frames - 1) / clip_length
     edges = np.round(part * np.arange(clip_length + 1)).astype(np.int64)
     if rng is not None:
         spans = itertools.pairwise(edges.tolist())
-        inside = [low + int(_integers(rng, high - low + 1)) for low, high in spans]
+        inside = [low + int(draw_integers(rng, high - low + 1)) for low, high in spans]
         return np.array([inside], np.int64)
     places = (part / (num_clips + 1) * np.arange(1, num_clips + 1)).astype(np.int64)
     return edges[None, :-1] + places[:, None]
@@ -169,131 +167,10 @@ def mmaction2_windows(
     Raises:
         ValueError: If a count is less than 1.
     """
-    _check(num_frames, clip_length, stride, interval)
+    check_counts(num_frames, clip_length, stride, interval)
     centers = np.arange(interval // 2, num_frames, interval)
     offsets = stride * (np.arange(clip_length) - clip_length // 2)
     return np.clip(centers[:, None] + offsets[None], 0, num_frames - 1)
-
-
-def dense_starts(
-    num_frames: int,
-    *,
-    segments: int,
-    num_clips: int = 10,
-    rng: Rng | None = None,
-) -> np.ndarray:
-    """Returns the dense clips of TSM (also MMAction2's DenseSampleFrames).
-
-    Frames lie 64 // S apart, in a clip of 64 frames; at test time clips start evenly
-    over the video. A short video is looped.
-
-    Args:
-        num_frames: Frames in the video.
-        segments: Frames S in a clip.
-        num_clips: Clips N of a test.
-        rng: Where randomness comes from in training, which gives one clip; None tests.
-
-    Returns:
-        Indices, int64 [N, S], or [1, S] in training.
-
-    Raises:
-        ValueError: If a count is less than 1.
-
-    Example:
-        >>> dense_starts(100, segments=2)[[0, -1]].tolist()
-        [[0, 32], [36, 68]]
-
-    References:
-        mit-han-lab/temporal-shift-module, ops/dataset.py.
-    """
-    _check(num_frames, segments, num_clips)
-    places = max(1, 1 + num_frames - _DENSE_RANGE)
-    if rng is None:
-        starts = np.linspace(0, places - 1, num_clips).astype(np.int64)
-    else:  # As published: the last place is never drawn.
-        starts = np.array([_integers(rng, places - 1) if places > 1 else 0])
-    offsets = _DENSE_RANGE // segments * np.arange(segments)
-    return (starts[:, None] + offsets[None]) % num_frames
-
-
-def tsm_segments(
-    num_frames: int, *, segments: int, length: int = 1, twice: bool = False
-) -> np.ndarray:
-    """Returns where TSM's test clips begin: at the centre of each equal part.
-
-    Args:
-        num_frames: Frames in the video.
-        segments: Parts S.
-        length: Frames that are read from each place (5 for stacked flow); the parts
-            divide the video without the last `length` - 1 frames.
-        twice: Whether a second clip has the start of each part (`twice_sample`).
-
-    Returns:
-        Indices, int64 [1, S] or [2, S].
-
-    Raises:
-        ValueError: If a count is less than 1.
-
-    References:
-        mit-han-lab/temporal-shift-module, ops/dataset.py, `_get_test_indices`.
-    """
-    _check(num_frames, segments, length)
-    part = (num_frames - length + 1) / segments
-    shifts = [part / 2, 0.0] if twice else [part / 2]
-    # As published, cut towards zero: also where the video is shorter than `length`.
-    places = [(shift + part * np.arange(segments)).astype(np.int64) for shift in shifts]
-    return np.clip(np.stack(places), 0, num_frames - 1)
-
-
-def tsm_validation(num_frames: int, *, segments: int, length: int = 1) -> np.ndarray:
-    """Returns where TSM's validation clip begins in each part.
-
-    As `tsm_segments`, but a video without a frame for each part gives its first frame.
-
-    Args:
-        num_frames: Frames in the video.
-        segments: Parts S.
-        length: Frames that are read from each place.
-
-    Returns:
-        Indices, int64 [1, S].
-
-    Raises:
-        ValueError: If a count is less than 1.
-    """
-    _check(num_frames, segments, length)
-    if num_frames <= segments + length - 1:
-        return np.zeros((1, segments), np.int64)
-    return tsm_segments(num_frames, segments=segments, length=length)
-
-
-def tsm_random_segments(
-    num_frames: int, *, segments: int, rng: Rng, length: int = 1
-) -> np.ndarray:
-    """Returns where TSM's training clip begins in each part.
-
-    Args:
-        num_frames: Frames in the video.
-        segments: Parts S.
-        rng: Where randomness comes from.
-        length: Frames that are read from each place.
-
-    Returns:
-        Indices, int64 [1, S].
-
-    Raises:
-        ValueError: If a count is less than 1.
-    """
-    _check(num_frames, segments, length)
-    room = num_frames - length + 1
-    part = room // segments
-    if part > 0:
-        places = part * np.arange(segments) + _integers(rng, part, segments)
-    elif num_frames > segments:
-        places = np.sort(_integers(rng, room, segments))
-    else:
-        places = np.zeros(segments)
-    return places.astype(np.int64)[None]
 
 
 def pyslowfast_clips(
@@ -332,7 +209,7 @@ def pyslowfast_clips(
     References:
         slowfast/datasets/decoder.py: `get_start_end_idx`, `temporal_sampling`.
     """
-    _check(num_frames, clip_length, stride, num_clips)
+    check_counts(num_frames, clip_length, stride, num_clips)
     span = clip_length * stride * rate_ratio
     room = max(num_frames - span, 0.0)
     if not offset:
@@ -365,7 +242,7 @@ def pyslowfast_segments(
     References:
         slowfast/datasets/ssv2.py, `get_seq_frames`.
     """
-    _check(num_frames, segments)
+    check_counts(num_frames, segments)
     part = (num_frames - 1) / segments
     edges = np.round(part * np.arange(segments + 1)).astype(np.int64)
     if rng is None:
@@ -398,7 +275,7 @@ def torchvision_clips(
         pytorch/vision, torchvision/datasets/video_utils.py (`VideoClips`) and
         samplers/clip_sampler.py (`UniformClipSampler`).
     """
-    _check(num_frames, clip_length, num_clips)
+    check_counts(num_frames, clip_length, num_clips)
     if float(rate_ratio).is_integer():
         resampled = np.arange(0, num_frames, int(rate_ratio))
     else:
@@ -435,25 +312,13 @@ def dmvr_clips(
         google-deepmind/dmvr, dmvr/processors.py: `sample_linspace_sequence`,
         `sample_sequence`.
     """
-    _check(num_frames, clip_length, stride, num_clips)
+    check_counts(num_frames, clip_length, stride, num_clips)
     room = max(num_frames - clip_length * stride, 0)
     if num_clips == 1:
         starts = np.array([room // 2])
     else:
         starts = _linspace(0.0, float(room), num_clips).astype(np.int64)
     return (starts[:, None] + stride * np.arange(clip_length)[None]) % num_frames
-
-
-def _check(*counts: int) -> None:
-    if min(counts) < 1:
-        raise ValueError(f"Expected counts of at least 1, got {counts}.")
-
-
-def _integers(rng: Rng, high: int, size: int | None = None) -> np.ndarray:
-    """Draws from [0, high) as both kinds of generators of NumPy do."""
-    if isinstance(rng, np.random.RandomState):
-        return np.asarray(rng.randint(high, size=size))
-    return np.asarray(rng.integers(high, size=size))
 
 
 def _repeat_last(frames: np.ndarray, num_frames: int) -> np.ndarray:

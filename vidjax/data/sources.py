@@ -9,15 +9,16 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from vidjax.config import DataConfig, SyntheticConfig
-from vidjax.data.clips import ONE_VIEW, load_clip, random_clip
+from vidjax.data.clips import ONE_VIEW
 from vidjax.data.lists import Split, VideoList, read_csv, read_folder
 from vidjax.data.official import READERS as OFFICIAL
 from vidjax.data.official import read_official
-from vidjax.data.plan import test_clip
+from vidjax.data.shards import open_shards
 from vidjax.data.synthetic import CLASSES, draw_clip
+from vidjax.data.video_source import FileSet, VideoSource, check_index
 from vidjax.typing import ClipSpec, Views
 
-_SOURCES = ("synthetic_motion", "folder:DIR", "csv:FILE")
+_SOURCES = ("synthetic_motion", "folder:DIR", "csv:FILE", "records:DIR")
 _READERS = {"folder": read_folder, "csv": read_csv}
 _LOG = logging.getLogger("vidjax.data")
 _KEEP_BYTES = 2**28  # Drawn clips are kept if all of a split fit into this.
@@ -63,26 +64,30 @@ class Source(Protocol):
         """
         ...
 
-    def clip(
-        self,
-        index: int,
-        *,
-        view: int = 0,
-        views: Views = ONE_VIEW,
-        rng: np.random.Generator | None = None,
-    ) -> np.ndarray:
-        """Returns one clip.
+    def clip(self, index: int, *, view: int = 0, views: Views = ONE_VIEW) -> np.ndarray:
+        """Returns one view for a test.
 
         Args:
             index: Which example, in [0, N).
-            view: Which view at test time, in [0, views.num_views): crops of the first
-                clip come first.
-            views: The views at test time.
-            rng: Where randomness comes from in training, where `view` has no meaning;
-                None at test time.
+            view: Which view, in [0, views.num_views): crops of the first clip come
+                first.
+            views: The protocol.
 
         Returns:
-            The clip, uint8 [T, H, W, C] as `spec` says.
+            The clip, uint8 [T, H, W, C], of the shape `test_shape(views)`.
+        """
+        ...
+
+    def draw(self, index: int, *, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """Returns a random clip for training.
+
+        Args:
+            index: Which example, in [0, N).
+            rng: Where randomness comes from.
+
+        Returns:
+            The clip, uint8 [T, H, W, C] as `spec` says, and its class, which a flip may
+            have changed.
         """
         ...
 
@@ -137,21 +142,13 @@ class SyntheticSource:
         del views
         return self.spec.shape
 
-    def clip(
-        self,
-        index: int,
-        *,
-        view: int = 0,
-        views: Views = ONE_VIEW,
-        rng: np.random.Generator | None = None,
-    ) -> np.ndarray:
+    def clip(self, index: int, *, view: int = 0, views: Views = ONE_VIEW) -> np.ndarray:
         """Returns one clip: a function of the seed, the split and the index alone.
 
         Args:
             index: Which example, in [0, N).
             view: Has no meaning here.
             views: Has no meaning here.
-            rng: Has no meaning here.
 
         Returns:
             The clip, uint8 [T, H, W, 3].
@@ -164,12 +161,28 @@ class SyntheticSource:
             >>> source.clip(2).shape
             (4, 16, 16, 3)
         """
-        del view, views, rng
+        del view, views
         check_index(index, self.num_examples)
         spec = self.spec
         return _drawing(
             self.config.seed, self.split, self.num_examples, spec.num_frames, spec.size
         ).clip(index)
+
+    def draw(self, index: int, *, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """Returns the same clip, and its class: nothing varies in training.
+
+        Args:
+            index: Which example, in [0, N).
+            rng: Has no meaning here.
+
+        Returns:
+            The clip, uint8 [T, H, W, 3], and its class.
+
+        Raises:
+            ValueError: If there is no such example.
+        """
+        del rng
+        return self.clip(index), index % len(self.label_names)
 
 
 class _Drawing:
@@ -206,99 +219,6 @@ class _Drawing:
 _drawing = functools.lru_cache(maxsize=2)(_Drawing)
 
 
-@dataclasses.dataclass(frozen=True)
-class VideoSource:
-    """Clips of labelled video files.
-
-    Attributes:
-        spec: The clip.
-        videos: The files, their labels and the names of the classes.
-        short_side: Smallest and largest short side, in pixels, to which a training
-            video is resized; None takes `spec.short_side`.
-        flip_rate: Probability of a horizontal flip in training.
-    """
-
-    spec: ClipSpec
-    videos: VideoList
-    short_side: tuple[int, int] | None = None
-    flip_rate: float = 0.0
-
-    @property
-    def label_names(self) -> tuple[str, ...]:
-        """Names of the K classes."""
-        return self.videos.label_names
-
-    @property
-    def num_examples(self) -> int:
-        """Examples N."""
-        return len(self.videos.examples)
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Class of each example in [0, K), int32 [N]."""
-        return np.array([video.label for video in self.videos.examples], np.int32)
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Files of the examples, [N]."""
-        return tuple(video.path for video in self.videos.examples)
-
-    def test_shape(self, views: Views) -> tuple[int, ...]:
-        """Returns the shape [T, H, W, C] of a clip at test time.
-
-        Args:
-            views: The views at test time.
-
-        Returns:
-            The shape.
-        """
-        return test_clip(self.spec, views).shape
-
-    def clip(
-        self,
-        index: int,
-        *,
-        view: int = 0,
-        views: Views = ONE_VIEW,
-        rng: np.random.Generator | None = None,
-    ) -> np.ndarray:
-        """Returns one clip; see `load_clip` and, with `rng`, `random_clip`.
-
-        Args:
-            index: Which example, in [0, N).
-            view: Which view at test time, in [0, views.num_views).
-            views: The views at test time.
-            rng: Where randomness comes from in training, or None.
-
-        Returns:
-            The clip, uint8 [T, H, W, 3].
-
-        Raises:
-            VideoError: If the video cannot be read.
-            ValueError: If there is no such example or view.
-        """
-        check_index(index, self.num_examples)
-        video = self.videos.examples[index]
-        if rng is None:
-            return load_clip(
-                video.path,
-                self.spec,
-                view=view,
-                views=views,
-                start_sec=video.start_sec,
-                end_sec=video.end_sec,
-            )[0]
-        return random_clip(
-            video.path,
-            self.spec,
-            rng=rng,
-            short_side=self.short_side,
-            flip_rate=self.flip_rate,
-            start_sec=video.start_sec,
-            end_sec=video.end_sec,
-        )
-
-
 def make_source(
     config: DataConfig, spec: ClipSpec, *, split: Split = "train"
 ) -> Source:
@@ -330,10 +250,13 @@ def make_source(
     if config.source == "synthetic_motion":
         return SyntheticSource(spec, config.synthetic, split)
     kind, _, where = config.source.partition(":")
-    if where and kind in (*_READERS, *OFFICIAL):
+    if where and kind in ("records", *_READERS, *OFFICIAL):
         _check_augmentation(config, spec)
-        videos = list_videos(config, split=split)
-        return VideoSource(spec, videos, config.short_side, config.flip_rate)
+        if kind == "records":
+            videos = open_shards(where, split=split)
+        else:
+            videos = FileSet(list_videos(config, split=split))
+        return VideoSource(spec, videos, config)
     known = [*_SOURCES, *(f"{name}:DIR" for name in OFFICIAL)]
     near = difflib.get_close_matches(config.source, known, n=1, cutoff=0.3)
     hint = f" Did you mean {near[0]!r}?" if near else ""
@@ -377,28 +300,46 @@ def list_videos(config: DataConfig, *, split: Split) -> VideoList:
 
 
 def _check_augmentation(config: DataConfig, spec: ClipSpec) -> None:
+    """Says all that is wrong in one message."""
+    augment = config.augment
     low, high = config.short_side or (spec.short_side, spec.short_side)
     problems = []
-    if not spec.size <= low <= high:
+    if augment.crop == "random" and not spec.size <= low <= high:
         problems.append(
             "data.short_side must be two rising lengths of at least the clip's size, "
             f"{spec.size} pixels, got {config.short_side}"
         )
-    if not 0 <= config.flip_rate <= 1:
-        problems.append(f"data.flip_rate must be in [0, 1], got {config.flip_rate}")
+    if not 0 < augment.area[0] <= augment.area[1] <= 1:
+        problems.append(f"data.augment.area must rise in (0, 1], got {augment.area}")
+    if not 0 < augment.aspect[0] <= augment.aspect[1]:
+        problems.append(f"data.augment.aspect must rise, got {augment.aspect}")
+    if not augment.scales or not all(0 < scale <= 1 for scale in augment.scales):
+        problems.append(f"data.augment.scales must be in (0, 1], got {augment.scales}")
+    ends = {"hue": 0.5}
+    for name in ("brightness", "contrast", "saturation", "hue"):
+        if not 0 <= getattr(augment, name) <= ends.get(name, 1.0):
+            problems.append(
+                f"data.augment.{name} must be in [0, {ends.get(name, 1):g}], got "
+                f"{getattr(augment, name)}"
+            )
+    rates = {
+        "data.flip_rate": config.flip_rate,
+        "data.augment.gray_rate": augment.gray_rate,
+        "data.augment.erase_rate": augment.erase_rate,
+        "data.bad_share": config.bad_share,
+    }
+    problems += [
+        f"{name} must be in [0, 1], got {rate}"
+        for name, rate in rates.items()
+        if not 0 <= rate <= 1
+    ]
+    layers, magnitude = augment.rand_augment or (0, 0)
+    if layers < 0 or not 0 <= magnitude <= 10:
+        problems.append(
+            "data.augment.rand_augment must be a number of operations and a magnitude "
+            f"in [0, 10], got {augment.rand_augment}"
+        )
+    if config.repeats < 1:
+        problems.append(f"data.repeats must be positive, got {config.repeats}")
     if problems:
         raise ValueError("; ".join(problems) + ".")
-
-
-def check_index(index: int, count: int) -> None:
-    """Checks that an example exists.
-
-    Args:
-        index: Which example.
-        count: How many there are.
-
-    Raises:
-        ValueError: If `index` is outside [0, count).
-    """
-    if not 0 <= index < count:
-        raise ValueError(f"Example must be in [0, {count}), got {index}.")

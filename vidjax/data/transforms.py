@@ -95,26 +95,6 @@ def view_box(height: int, width: int, *, size: int, crop: int, num_crops: int) -
     return Box(top, left, size, size)
 
 
-def random_box(height: int, width: int, *, size: int, rng: np.random.Generator) -> Box:
-    """Returns a square crop at a random place, all places equally likely.
-
-    Args:
-        height: Rows of the frame.
-        width: Columns of the frame.
-        size: Rows and columns of the crop.
-        rng: Where randomness comes from.
-
-    Returns:
-        The box.
-
-    Raises:
-        ValueError: If the frame is smaller than the crop.
-    """
-    check_fits(height, width, size)
-    top = int(rng.integers(height - size + 1))
-    return Box(top, int(rng.integers(width - size + 1)), size, size)
-
-
 def crop_clip(clip: np.ndarray, box: Box) -> np.ndarray:
     """Cuts the same box out of every frame, without copying.
 

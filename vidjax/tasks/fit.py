@@ -270,6 +270,8 @@ def _batches(run: Run, mesh: Mesh, start_step: int) -> Any:
         seed=config.seed,
         start_step=start_step,
         workers=config.data.workers,
+        repeats=config.data.repeats,
+        bad_share=config.data.bad_share,
     )
     return (put_batch({name: b[name] for name in _TRAIN_ROWS}, rows) for b in batches)
 
