@@ -13,6 +13,10 @@ PROTOCOLS: dict[str, Views] = {
     for views in (
         # Ours: one clip in the middle, one crop.
         Views(name="center"),
+        # Scores of two streams are summed before softmax (kinetics-i3d).
+        Views(average="logits", name="center-logits"),
+        # Simonyan and Zisserman, NIPS 2014, Sec. 3: 25 places of a video.
+        Views(25, name="two-stream-25"),
         # Ours: five clips, three crops, evenly spread.
         Views(5, 3, name="even-5x3"),
         # facebookresearch/SlowFast, TEST.NUM_ENSEMBLE_VIEWS 10, NUM_SPATIAL_CROPS 3,

@@ -29,7 +29,8 @@ from vidjax.models.registry import register
 from vidjax.models.tsn import TSN
 from vidjax.ops.check import check_clip
 from vidjax.ops.fuse import FuseAt, fuse_scores
-from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Views
+from vidjax.protocols import protocol
+from vidjax.typing import Clip, ClipSpec, Endpoints, Logits
 
 COLOURS = 3  # Channels of a frame.
 
@@ -162,7 +163,7 @@ def _simonyan(layout: resnet.Layout, **kwargs: Any) -> TwoStream:
     gmacs=4.2963,
     paper=_SIMONYAN,
     reference=resnet.REFERENCE,
-    views=Views(num_clips=25),
+    views=protocol("two-stream-25"),
     **_CARD,
 )
 def two_stream_resnet18(**kwargs: Any) -> TwoStream:
@@ -176,7 +177,7 @@ def two_stream_resnet18(**kwargs: Any) -> TwoStream:
     gmacs=8.8447,
     paper=_SIMONYAN,
     reference=resnet.REFERENCE,
-    views=Views(num_clips=25),
+    views=protocol("two-stream-25"),
     **_CARD,
 )
 def two_stream_resnet50(**kwargs: Any) -> TwoStream:
@@ -190,7 +191,7 @@ def two_stream_resnet50(**kwargs: Any) -> TwoStream:
     gmacs=25.354,
     paper=_WANG,
     reference="yjxiong/tsn-pytorch, models.py",
-    views=Views(average="logits"),
+    views=protocol("center-logits"),
     accuracy="94.0 UCF101 top-1, three splits, BN-Inception (Wang et al., Table 3)",
     **_CARD,
 )
@@ -207,7 +208,7 @@ def two_stream_tsn_resnet50(**kwargs: Any) -> TwoStream:
     gmacs=213.49,
     paper=_CARREIRA,
     reference="google-deepmind/kinetics-i3d, evaluate_sample.py",
-    views=Views(average="logits"),
+    views=protocol("center-logits"),
     accuracy=(
         "74.2 / 91.3 Kinetics-400 test top-1 / top-5 (README of "
         "google-deepmind/kinetics-i3d)"
