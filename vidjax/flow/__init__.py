@@ -8,7 +8,19 @@ image is in a second one, u to the right and v down:
 
 # Not lazily: a module and the function in it share a name here, and an import of the
 # module alone would put it where the function is to be.
+from vidjax.flow.colour import flow_to_image
+from vidjax.flow.farneback import farneback
+from vidjax.flow.files import read_flow, write_flow
 from vidjax.flow.metrics import endpoint_error
+from vidjax.flow.tvl1 import tvl1
 from vidjax.flow.warp import warp
 
-__all__ = ["endpoint_error", "warp"]
+__all__ = [
+    "endpoint_error",
+    "farneback",
+    "flow_to_image",
+    "read_flow",
+    "tvl1",
+    "warp",
+    "write_flow",
+]

@@ -1,6 +1,7 @@
 """How far a flow is from the truth: endpoint error, outliers, Fl-all, speed bands."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 _OUTLIERS_PX = (1, 3, 5)
@@ -12,7 +13,8 @@ _SPEEDS = {"s0-10": (0.0, 10.0), "s10-40": (10.0, 40.0), "s40+": (40.0, jnp.inf)
 
 
 def endpoint_error(
-    flow: Float[Array, "*lead 2"], truth: Float[Array, "*lead 2"]
+    flow: Float[Array | np.ndarray, "*lead 2"],
+    truth: Float[Array | np.ndarray, "*lead 2"],
 ) -> Float[Array, "*lead"]:
     """Measures the distance between where pixels are said to go and where they go.
 
@@ -27,14 +29,14 @@ def endpoint_error(
         >>> endpoint_error(jnp.array([[3.0, 0.0]]), jnp.array([[0.0, 4.0]])).tolist()
         [5.0]
     """
-    return jnp.linalg.norm(flow - truth, axis=-1)
+    return jnp.linalg.norm(jnp.asarray(flow) - jnp.asarray(truth), axis=-1)
 
 
 def flow_totals(
-    flow: Float[Array, "b h w 2"],
-    truth: Float[Array, "b h w 2"],
+    flow: Float[Array | np.ndarray, "b h w 2"],
+    truth: Float[Array | np.ndarray, "b h w 2"],
     *,
-    valid: Bool[Array, "b h w"] | None = None,
+    valid: Bool[Array | np.ndarray, "b h w"] | None = None,
 ) -> dict[str, Float[Array, ""]]:
     """Counts what `flow_metrics` divides; totals of batches are added up.
 

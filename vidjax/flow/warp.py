@@ -4,6 +4,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 Padding = Literal["zeros", "edge"]
@@ -11,8 +12,8 @@ Padding = Literal["zeros", "edge"]
 
 
 def warp(
-    image: Float[Array, "b h w c"],
-    flow: Float[Array, "b h2 w2 2"],
+    image: Float[Array | np.ndarray, "b h w c"],
+    flow: Float[Array | np.ndarray, "b h2 w2 2"],
     *,
     padding: Padding = "zeros",
 ) -> Float[Array, "b h2 w2 c"]:
@@ -52,7 +53,9 @@ def warp(
             f"Expected as many images as flows, got shapes {image.shape}, read as "
             f"[B, H, W, C], and {flow.shape}, read as [B, H, W, 2]."
         )
-    return jax.vmap(lambda one, move: _warp_one(one, move, padding))(image, flow)
+    return jax.vmap(lambda one, move: _warp_one(one, move, padding))(
+        jnp.asarray(image), jnp.asarray(flow)
+    )
 
 
 def leaves_image(
