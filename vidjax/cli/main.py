@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a model by a config; resumes where it stopped",
     "evaluate": "test a trained model: top-1, top-5, mean class accuracy",
     "predict": "label videos",
+    "flow": "compute the optical flow of a video",
     "prepare": "turn raw videos into shards that are read fast",
     "convert": "turn published weights into vidjax's",
     "inflate": "turn image weights into video weights",

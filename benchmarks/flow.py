@@ -1,0 +1,188 @@
+"""Times optical flow beside OpenCV, and measures it on scenes whose flow is known.
+
+    python benchmarks/flow.py --video VIDEO          # frames a second
+    python benchmarks/flow.py --accuracy             # the table of docs/flow.md
+
+Prints one line of JSON a measurement, with --accuracy a table in Markdown. Frames are
+decoded and grey before the clock starts, and compilation is told apart. Networks have
+random weights: that costs the same.
+"""
+
+import dataclasses
+import functools
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+import vidjax
+from vidjax import data
+from vidjax.flow.farneback import farneback
+from vidjax.flow.grey import rgb_to_grey
+from vidjax.flow.metrics import endpoint_error
+from vidjax.flow.scenes import Motion, draw_pair
+from vidjax.flow.tvl1 import tvl1
+
+SIZES = ((224, 224), (256, 340))  # Height and width: I3D's and TSN's frames.
+Method = Literal["tvl1", "tvl1_cuda", "farneback", "raft_small", "raft_large"]
+Batch = tuple[np.ndarray, np.ndarray]
+
+CLASSICAL = {
+    "tvl1": tvl1,
+    "tvl1_cuda": functools.partial(tvl1, variant="opencv_cuda"),
+    "farneback": farneback,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """What is measured.
+
+    Attributes:
+        methods: Ways to compute flow.
+        video: A video to take frames from; by default scenes are drawn.
+        first: The first frame that is taken.
+        batch: Pairs of frames in a batch.
+        repeats: Timed runs, of which the median is taken.
+        accuracy: Measure the endpoint error on exact scenes instead of the time.
+    """
+
+    methods: tuple[Method, ...] = get_args(Method)
+    video: str | None = None
+    first: int = 0
+    batch: int = 8
+    repeats: int = 3
+    accuracy: bool = False
+
+
+def main(benchmark: Benchmark) -> None:
+    """Runs what was asked for and prints it."""
+    if benchmark.accuracy:
+        print(_accuracy_table())
+        return
+    for size in SIZES:
+        pairs = _read_pairs(benchmark, size)
+        for method in benchmark.methods:
+            for line in _time(method, pairs, benchmark.repeats):
+                what = {"method": method, "height": size[0], "width": size[1]}
+                print(
+                    json.dumps({**what, "batch": benchmark.batch, **line}), flush=True
+                )
+
+
+def _read_pairs(benchmark: Benchmark, size: tuple[int, int]) -> Batch:
+    """RGB frames and those that follow them, uint8 [B, H, W, 3]."""
+    height, width = size
+    if benchmark.video is None:
+        keys = jax.random.split(jax.random.key(0), benchmark.batch)
+        draw = functools.partial(draw_pair, height=height, width=width, channels=3)
+        drawn = jax.vmap(draw)(keys)
+        return tuple(np.round(x).astype(np.uint8) for x in drawn[:2])
+    frames = data.read_frames(
+        benchmark.video, benchmark.first + np.arange(benchmark.batch + 1)
+    )
+    frames = np.stack([cv2.resize(f, size[::-1]) for f in frames])
+    return frames[:-1], frames[1:]
+
+
+def _time(method: Method, pairs: Batch, repeats: int) -> Iterator[dict[str, Any]]:
+    """Lines of the two programs."""
+    compute, inputs = _vidjax(method, pairs)
+    start = time.perf_counter()
+    jax.block_until_ready(compute(*inputs))
+    first = time.perf_counter() - start
+    times = _times(lambda: jax.block_until_ready(compute(*inputs)), repeats)
+    yield {
+        "program": f"vidjax, jax {jax.__version__}, {jax.devices()[0].device_kind}",
+        **_rates(times, len(pairs[0])),
+        "first_call_sec": round(first - statistics.median(times), 2),
+    }
+    for threads in (1, 2):
+        run = _opencv(method, pairs, threads)
+        if run is not None:
+            program = f"OpenCV {cv2.__version__}, {threads} threads"
+            yield {"program": program, **_rates(_times(run, repeats), len(pairs[0]))}
+
+
+def _vidjax(method: Method, pairs: Batch) -> tuple[Callable, Batch]:
+    """The function and what it takes."""
+    if method in CLASSICAL:
+        return CLASSICAL[method], tuple(rgb_to_grey(jnp.asarray(x)) for x in pairs)
+    inputs = tuple(jnp.asarray(x, jnp.float32) * (2 / 255) - 1 for x in pairs)
+    model = vidjax.create_model(method)
+    variables = jax.jit(model.init)(jax.random.key(0), *(x[:1] for x in inputs))
+    return jax.jit(lambda a, b: model.apply(variables, a, b)[0]), inputs
+
+
+def _opencv(method: Method, pairs: Batch, threads: int) -> Callable | None:
+    """The same by OpenCV on the processor, pair by pair; None where it has none."""
+    makers = {
+        "tvl1": cv2.optflow.DualTVL1OpticalFlow_create,
+        "farneback": cv2.FarnebackOpticalFlow.create,
+    }
+    if method not in makers:
+        return None
+    grey = [[cv2.cvtColor(f, cv2.COLOR_RGB2GRAY) for f in x] for x in pairs]
+
+    def run() -> None:
+        cv2.setNumThreads(threads)
+        for first, second in zip(*grey, strict=True):
+            makers[method]().calc(first, second, None)
+
+    return run
+
+
+def _times(run: Callable[[], Any], repeats: int) -> list[float]:
+    """Seconds of each run."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def _rates(times: list[float], frames: int) -> dict[str, float]:
+    return {
+        "frames_per_sec": round(frames / statistics.median(times), 2),
+        "frames_per_sec_fastest": round(frames / min(times), 2),
+    }
+
+
+def _accuracy_table() -> str:
+    """Mean endpoint error in pixels of each method on each kind of scene."""
+    rows = [
+        "| scene (192 x 256) | longest | tvl1 | tvl1_cuda | OpenCV TV-L1 | farneback | "
+        "OpenCV Farnebäck |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for motion, max_px in (*((m, 3.0) for m in get_args(Motion)), ("shift", 8.0)):
+        pair = draw_pair(
+            jax.random.key(0), height=192, width=256, motion=motion, max_px=max_px
+        )
+        images = [jnp.round(x[None, ..., 0]) for x in (pair.image0, pair.image1)]
+        grey = [np.asarray(x[0]).astype(np.uint8) for x in images]
+        flows = [
+            tvl1(*images)[0],
+            tvl1(*images, variant="opencv_cuda")[0],
+            cv2.optflow.DualTVL1OpticalFlow_create().calc(*grey, None),
+            farneback(*images)[0],
+            cv2.FarnebackOpticalFlow.create().calc(*grey, None),
+        ]
+        errors = [
+            float(endpoint_error(jnp.asarray(f), pair.flow).mean()) for f in flows
+        ]
+        cells = " | ".join(f"{error:.3f}" for error in errors)
+        rows.append(f"| {motion} | {max_px:g} px | {cells} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Benchmark, description=__doc__))
