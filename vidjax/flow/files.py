@@ -20,7 +20,8 @@ _FLO_UNKNOWN = 1e9  # Middlebury's code counts larger ones as unknown, and write
 _KITTI_SCALE, _KITTI_ZERO = 64, 2**15  # KITTI's development kit.
 # FFmpeg's scale of JPEG quality, 1 (best) to 31. At 2 luma is within a few codes.
 _JPEG_QUALITY = 2
-_PARTNER = {"flow_x": "flow_y"}  # yjxiong/dense_flow, denseflow, mmaction2.
+# In the names of yjxiong/dense_flow, denseflow and mmaction2.
+_ACROSS, _DOWN = "flow_x", "flow_y"
 
 
 def read_flow(path: StrPath, *, bound: float = BOUND_PX) -> np.ndarray:
@@ -87,25 +88,6 @@ def write_flow(path: StrPath, flow: np.ndarray, *, bound: float = BOUND_PX) -> N
             raise ValueError(_unknown_ending(path))
 
 
-def encode_jpeg(image: np.ndarray) -> bytes:
-    """Encodes an image as JPEG.
-
-    Args:
-        image: Grey, uint8 [H, W], or RGB, uint8 [H, W, 3].
-
-    Returns:
-        The bytes of the file.
-
-    Raises:
-        ImportError: If PyAV is missing.
-    """
-    if image.ndim == 3:
-        return _encode(image, "rgb24", "mjpeg", "yuvj420p")
-    # FFmpeg's encoder has no grey: luma is kept as it is, and the colours are neutral.
-    neutral = np.full_like(image, 128)
-    return _encode(np.stack([image, neutral, neutral]), "yuvj444p", "mjpeg", "yuvj444p")
-
-
 def _read_flo(path: pathlib.Path) -> np.ndarray:
     content = path.read_bytes()
     if content[:4] != _FLO_TAG or len(content) < 12:
@@ -144,7 +126,7 @@ def _kitti_bytes(path: pathlib.Path, flow: np.ndarray) -> bytes:
             f"{np.nanmin(flow):g} to {np.nanmax(flow):g}."
         )
     pixels = np.concatenate([np.where(known, code, 0), known], -1).astype(np.uint16)
-    return _encode(pixels, "rgb48be", "png", "rgb48be")
+    return _encode(pixels, "rgb48be", codec="png")
 
 
 def _write_jpeg_pair(path: pathlib.Path, flow: np.ndarray, bound: float) -> None:
@@ -152,13 +134,19 @@ def _write_jpeg_pair(path: pathlib.Path, flow: np.ndarray, bound: float) -> None
         raise ValueError(f"{path}: JPEG images cannot say that a pixel has no flow.")
     codes = np.clip(np.rint((flow + bound) * (255 / (2 * bound))), 0, 255)
     for one, code in zip(_jpeg_pair(path), np.moveaxis(codes, -1, 0), strict=True):
-        _write_bytes(one, encode_jpeg(code.astype(np.uint8)))
+        _write_bytes(one, _jpeg_bytes(code.astype(np.uint8)))
+
+
+def _jpeg_bytes(grey: np.ndarray) -> bytes:
+    """Encodes a grey image, uint8 [H, W]."""
+    # FFmpeg's encoder has no grey: luma is kept as it is, and the colours are neutral.
+    neutral = np.full_like(grey, 128)
+    return _encode(np.stack([grey, neutral, neutral]), "yuvj444p", codec="mjpeg")
 
 
 def _jpeg_pair(path: pathlib.Path) -> tuple[pathlib.Path, pathlib.Path]:
-    for across, down in _PARTNER.items():
-        if across in path.name:
-            return path, path.with_name(path.name.replace(across, down))
+    if _ACROSS in path.name:
+        return path, path.with_name(path.name.replace(_ACROSS, _DOWN))
     raise ValueError(
         f'Expected a pair of images with "flow_x" and "flow_y" in their names, got '
         f"{path.name}."
@@ -195,15 +183,13 @@ def _read_image(path: pathlib.Path, pixel_format: str) -> np.ndarray:
     return frame.to_ndarray(format=pixel_format)
 
 
-def _encode(
-    pixels: np.ndarray, pixel_format: str, codec: str, coded_format: str
-) -> bytes:
+def _encode(pixels: np.ndarray, pixel_format: str, *, codec: str) -> bytes:
+    """Encodes one picture, whose pixels come as the codec keeps them."""
     av = _import_av()
     frame = av.VideoFrame.from_ndarray(pixels, format=pixel_format)
-    frame = frame.reformat(format=coded_format)
     encoder = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height = frame.width, frame.height
-    encoder.pix_fmt, encoder.time_base = coded_format, fractions.Fraction(1)
+    encoder.pix_fmt, encoder.time_base = pixel_format, fractions.Fraction(1)
     if codec == "mjpeg":
         encoder.qmin = encoder.qmax = _JPEG_QUALITY
         encoder.color_range = 2  # All of 0 to 255.

@@ -154,7 +154,7 @@ def compute_flow(
         for flows in _chunks(_flows(video, compute, options, done, batch)):
             output.add(flows)
             progress(output.done, total)
-        output.finish()
+    output.finish()
     return FlowResult(pathlib.Path(out), total, total - done)
 
 

@@ -46,7 +46,7 @@ class Output(Protocol):
         ...
 
     def finish(self) -> None:
-        """Makes the result of all that was added."""
+        """Makes the result of all that was added, unless it is made."""
         ...
 
 
@@ -132,6 +132,8 @@ class _Parts:
         hidden.replace(part)
 
     def finish(self) -> None:
+        if self._out.exists():
+            return
         hidden = self._folder / f"partial-{self._out.name}"
         self._join(hidden)
         hidden.replace(self._out)
