@@ -250,3 +250,75 @@ def test_without_tensorflow_the_error_says_what_installs_it(monkeypatch):
     ):
         with pytest.raises(ImportError, match=r'pip install "vidjax\[data\]"'):
             call()
+
+
+def test_repeats_follow_each_other_with_other_draws():
+    batches = _take(Numbered(10), 10, repeats=2)
+    index = _join(batches, "index").reshape(-1, 2)
+    draws = _join(batches, "clip")[:, 0, 0, 0, 2].reshape(-1, 2)
+
+    np.testing.assert_array_equal(index[:, 0], index[:, 1])
+    assert np.mean(draws[:, 0] != draws[:, 1]) > 0.9
+    np.testing.assert_array_equal(np.sort(index[:10, 0]), np.arange(10))
+    for wrong in ({"repeats": 0}, {"bad_share": 1.5}):
+        with pytest.raises(ValueError, match="Expected repeats of at least 1"):
+            _take(Numbered(10), 1, **wrong)
+
+
+def test_the_share_of_bad_videos_is_that_of_the_settings():
+    source = Numbered(20, bad=frozenset(range(5)))
+    with pytest.raises(VideoError, match=r"2 of 20 .* a share of 0.05"):
+        _take(source, 10, bad_share=0.05)
+    index = _join(_take(source, 10, bad_share=0.3), "index")
+    assert set(index.tolist()) == set(range(5, 20))
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 8])
+def test_eight_hosts_see_together_what_one_sees(processes):
+    """Also after a stop at step 3 on one host, which goes on with eight."""
+    source = Numbered(21)
+    alone = _take(source, 7, batch_size=8)
+    parts = [
+        _take(
+            source,
+            4,
+            batch_size=8,
+            start_step=3,
+            process_index=index,
+            process_count=processes,
+            workers=1,
+        )
+        for index in range(processes)
+    ]
+    for step in range(4):
+        for name in ("index", "clip", "label"):
+            together = np.concatenate([part[step][name] for part in parts])
+            np.testing.assert_array_equal(together, alone[3 + step][name])
+
+
+def test_eight_hosts_count_every_view_once():
+    views = Views(2, 3)
+    parts = [
+        list(
+            eval_batches(
+                Numbered(7),
+                batch_size=16,
+                views=views,
+                process_index=index,
+                process_count=8,
+                workers=1,
+            )
+        )
+        for index in range(8)
+    ]
+    assert {len(part) for part in parts} == {3}  # 42 views, 16 a batch.
+    seen = [
+        (int(index), int(view))
+        for part in parts
+        for batch in part
+        for index, view, mask in zip(
+            batch["index"], batch["view"], batch["mask"], strict=True
+        )
+        if mask
+    ]
+    assert sorted(seen) == [(index, view) for index in range(7) for view in range(6)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-_SIDES = re.compile(r"\b(left|right)", re.IGNORECASE)
+_SIDES = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 _OTHER = {"left": "right", "right": "left"}
 
 

@@ -333,7 +333,7 @@ def _check_augmentation(config: DataConfig, spec: ClipSpec) -> None:
         for name, rate in rates.items()
         if not 0 <= rate <= 1
     ]
-    layers, magnitude = augment.rand_augment or (0, 0)
+    layers, magnitude = augment.rand_augment or (0, 0.0)
     if layers < 0 or not 0 <= magnitude <= 10:
         problems.append(
             "data.augment.rand_augment must be a number of operations and a magnitude "
