@@ -43,9 +43,9 @@ Modality = Literal["rgb", "flow", "rgb+flow"]
 """What the channels of a clip are: colours, stacked optical flow, or both, colours
 first."""
 
-Task = Literal["classify", "localize", "flow"]
+Task = Literal["classify", "localize", "propose", "flow"]
 """What a model does: "classify" clips, "localize" actions in the features of a video,
-or see the "flow" between two frames."""
+"propose" when there are any, or see the "flow" between two frames."""
 
 Head = Literal["keep", "reset", "match"]
 """What becomes of a classifier when weights are loaded: "keep" takes the one of the

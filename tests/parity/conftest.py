@@ -19,7 +19,8 @@ CASES = pathlib.Path(__file__).parent / "cases"
 _TO_CLIP = {
     "BCHW": lambda x: x.transpose(0, 2, 3, 1),
     "BTHWC": lambda x: x,
-    "CT": lambda x: x.T[None],  # Features of one video: [B, T, C].
+    "BCT": lambda x: x.transpose(0, 2, 1),  # Features: [B, T, C].
+    "CT": lambda x: x.T[None],
     "BTCHW": lambda x: x.transpose(0, 1, 3, 4, 2),
     "BCTHW": lambda x: x.transpose(0, 2, 3, 4, 1),
     "BNCTHW": lambda x: x[:, 0].transpose(0, 2, 3, 4, 1),

@@ -7,6 +7,7 @@ import numpy as np
 
 from vidjax.convert import (
     actionformer,
+    bmn,
     c3d,
     i3d,
     inception_v1,
@@ -260,6 +261,7 @@ FAMILIES: Mapping[str, Family] = {
         made_for=_channels_of_embedding,
         average="state_dict_ema",
     ),
+    "bmn": Family((bmn.MMACTION2,)),
     "tridet": Family(
         (tridet.ORIGINAL,),
         made_for=_channels_of_embedding,

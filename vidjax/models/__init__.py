@@ -1,6 +1,7 @@
 """One file per architecture; importing this package registers all of them."""
 
 from vidjax.models import actionformer as actionformer
+from vidjax.models import bmn as bmn
 from vidjax.models import c2d as c2d
 from vidjax.models import c3d as c3d
 from vidjax.models import conv_fusion as conv_fusion
