@@ -12,7 +12,7 @@ PACKAGE = pathlib.Path(__file__).parent.parent / "vidjax"
 # parties inside functions only (they are extras, or slow to import).
 EVERYTHING = {
     *("typing", "protocols", "config", "ops", "layers", "models", "convert", "data"),
-    *("eval", "flow", "train", "analysis", "tasks"),
+    *("eval", "flow", "localization", "train", "analysis", "tasks"),
 }
 TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
     "typing": (set(), {"jaxtyping"}, set()),

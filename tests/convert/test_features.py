@@ -1,5 +1,6 @@
 """Features of every published kind become [T, C] float32, and nothing in them runs."""
 
+import pathlib
 import pickle
 
 import h5py
@@ -46,6 +47,13 @@ def test_videos_are_found_by_name_in_a_folder_or_one_file(tmp_path):
         feature_reader(one, prefix="v_")("other")
     with pytest.raises(ValueError, match="no features"):
         feature_reader(tmp_path / "none")
+
+
+def test_tensors_in_a_plain_pickle_are_read_without_torch():
+    # HACS's SlowFast: made by pickle.dumps of two torch tensors.
+    found = read_features(pathlib.Path(__file__).parent / "hacs_slowfast.pkl")
+    np.testing.assert_array_equal(found[:, :4].T, np.arange(24).reshape(4, 6))
+    np.testing.assert_array_equal(found[:, 4:].T, np.arange(12).reshape(2, 6))
 
 
 class _Program:

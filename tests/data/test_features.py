@@ -132,12 +132,13 @@ def test_a_run_that_goes_on_sees_what_it_would_have_seen():
 
 def test_every_video_is_tested_once_at_its_padded_length():
     seen = {}
-    for indices, batch in eval_feature_batches(_source(), batch_size=2):
+    for grids, batch in eval_feature_batches(_source(), batch_size=2):
         features, there = batch["clip"]
         assert len(features) == len(there) == 2
-        for row, index in enumerate(indices):
+        for row, (index, grid) in enumerate(grids):
+            assert grid == GRID
             seen[index] = (features.shape[1], int(there[row].sum()))
-        assert not there[len(indices) :].any()
+        assert not there[len(grids) :].any()
     assert seen == {0: (64, 60), 1: (64, 64), 2: (64, 30), 3: (80, 70), 4: (64, 40)}
 
 

@@ -23,6 +23,13 @@ def test_cosine_falls_to_half_in_the_middle_and_to_zero_at_the_end():
     np.testing.assert_allclose(rates, [0.4, 0.2, 0.0], atol=1e-7)
 
 
+def test_cosine_may_end_above_zero():
+    rates = _rates(
+        100, (0, 50, 100), learning_rate=0.4, schedule="cosine", end_rate=0.1
+    )
+    assert rates == pytest.approx([0.4, 0.25, 0.1])
+
+
 def test_warmup_rises_linearly_from_zero_and_cosine_begins_where_it_ends():
     rates = _rates(
         110, (0, 5, 10, 60, 110), learning_rate=1.0, schedule="cosine", warmup_steps=10

@@ -109,8 +109,7 @@ def show_report(report: Report) -> None:
     grid = table.Table(box=box.SIMPLE_HEAD)
     for title in ("model", "fusion"):
         grid.add_column(title, no_wrap=True)
-    result = "held-out loss" if report.chance is None else "top-1"
-    for title in ("parameters", "multiply-adds", result):
+    for title in ("parameters", "multiply-adds", report.rows[0].result[0]):
         grid.add_column(title, justify="right", no_wrap=True)
     for row in report.rows:
         grid.add_row(
@@ -118,7 +117,7 @@ def show_report(report: Report) -> None:
             row.fusion,
             f"{row.parameters:,}",
             f"{row.macs:,}",
-            f"{row.loss:.4f}" if row.top1 is None else f"{row.top1:.1%}",
+            row.result[1],
         )
     out = console.Console()
     out.print(grid)
@@ -161,6 +160,8 @@ def _evaluated_line(event: events.Evaluated) -> str:
             f"top-1 {metrics['top1']:.1%}  top-5 {metrics['top5']:.1%}  "
             f"mean class {metrics['mean_class']:.1%}"
         )
+    elif "average_map" in metrics:
+        text += f"average mAP {metrics['average_map']:.1%}"
     else:
         text += f"loss {metrics['loss']:.4f}"
     if metrics.get("failed"):

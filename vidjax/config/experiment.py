@@ -151,6 +151,10 @@ class OptimConfig:
             before it, in (0, 1]; the classifier has the whole rate. 1 is for any model.
         backbone_rate: Factor of the rate of everything but the classifier.
         clip_norm: Largest global norm of the gradients; None does not clip.
+        average_decay: Share of the moving average of the parameters that an update
+            keeps, in [0, 1). The average is what is tested and kept as the best; None
+            makes none.
+        end_rate: Learning rate at the end of a "cosine" schedule.
         label_smoothing: Share of the target spread evenly over the classes, in [0, 1).
     """
 
@@ -169,7 +173,47 @@ class OptimConfig:
     layer_decay: float = 1.0
     backbone_rate: float = 1.0
     clip_norm: float | None = None
+    average_decay: float | None = None
+    end_rate: float = 0.0
     label_smoothing: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesConfig:
+    """Features of untrimmed videos and what happens in them, for detectors of actions.
+
+    What is None follows from the model, as published.
+
+    Attributes:
+        folder: Folder with a file of features for each video, or a .h5 file of all.
+        annotations: ActivityNet's JSON.
+        train_subset: Videos to train on, by their "subset" there.
+        eval_subset: Videos to test on.
+        prefix: Of the files' names, before the name of the video.
+        suffix: Of the files' names: .npy, .npz or .pkl.
+        length: Steps to which shorter videos are padded.
+        channels: Channels of a step.
+        stride: Frames between two steps.
+        window: Frames that a step sees.
+        fps: Frames a second; None takes "fps" of the annotations where they have it.
+        class_agnostic: Whether all actions are of one class: segments are proposed, and
+            scores of whole videos name them.
+        crop: Share of a video that a training example has, from and to.
+    """
+
+    folder: str = ""
+    annotations: str = ""
+    train_subset: str = "training"
+    eval_subset: str = "validation"
+    prefix: str = ""
+    suffix: str = ".npy"
+    length: int | None = None
+    channels: int | None = None
+    stride: float | None = None
+    window: float | None = None
+    fps: float | None = None
+    class_agnostic: bool = False
+    crop: tuple[float, float] = (0.9, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -280,7 +324,8 @@ class Config:
         model: Registered name of the model.
         model_args: Arguments of its builder; `num_classes` follows from the data.
         compare: Models to train beside it and to set side by side in the report.
-        objective: What is learned: "classification", or "masked_pixels", the hidden
+        objective: What is learned: "classification"; "localization", when actions of
+            untrimmed videos start and end; or "masked_pixels", the hidden
             blocks of a masked autoencoder.
         init: Weights to start from: a tag of the model card, or the path of a file or
             of the folder of a run. A classifier with another number of classes starts
@@ -292,6 +337,7 @@ class Config:
         save_every: Steps between two checkpoints; the last step is always saved.
         seed: Seed of initial parameters, order, augmentation and dropout.
         data: Which videos, and how clips are taken from them.
+        features: Which features, for "localization".
         mixing: How clips are mixed in training.
         optim: How parameters are updated.
         eval: How the model is tested.
@@ -302,7 +348,9 @@ class Config:
     model: str
     model_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     compare: tuple[Contender, ...] = ()
-    objective: Literal["classification", "masked_pixels"] = "classification"
+    objective: Literal["classification", "localization", "masked_pixels"] = (
+        "classification"
+    )
     init: str | None = None
     inflation: InflationConfig = dataclasses.field(default_factory=InflationConfig)
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -311,6 +359,7 @@ class Config:
     save_every: int = 500
     seed: int = 0
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    features: FeaturesConfig = dataclasses.field(default_factory=FeaturesConfig)
     mixing: MixingConfig = dataclasses.field(default_factory=MixingConfig)
     optim: OptimConfig = dataclasses.field(default_factory=OptimConfig)
     eval: EvalConfig = dataclasses.field(default_factory=EvalConfig)

@@ -22,9 +22,9 @@ def read_features(
 
     Args:
         path: A .npy file [T, C] (I3D, VideoMAEv2, TSP); a .npz file with "feats" or one
-            array (EPIC's SlowFast); a .pkl file of an array or of "slow_feature" and
-            "fast_feature" [1, C, T] (HACS), read without running anything in it; or a
-            .h5 file with one array for each video.
+            array (EPIC's SlowFast); a .pkl file of an array or a tensor, or of
+            "slow_feature" and "fast_feature" [1, C, T] (HACS), read without torch and
+            without running anything in it; or a .h5 file with an array for each video.
         name: Of the video, in a .h5 file.
 
     Returns:
@@ -41,7 +41,7 @@ def read_features(
     readers: Mapping[str, Callable[[], Any]] = {
         ".npy": lambda: np.load(path, allow_pickle=False),
         ".npz": lambda: _only(formats.read_npz(path), path),
-        ".pkl": lambda: _pathways(pickles.read_pickle(path)),
+        ".pkl": lambda: _pathways(pickles.read_pickle(path, tensors=True)),
         **dict.fromkeys(_HDF5, functools.partial(_read_hdf5, path, name)),
     }
     if path.suffix not in readers:

@@ -68,11 +68,12 @@ class UnsafePickle(ValueError):
     """A pickle that asks for more than arrays of numbers, or is damaged."""
 
 
-def read_pickle(path: pathlib.Path) -> Any:
+def read_pickle(path: pathlib.Path, *, tensors: bool = False) -> Any:
     """Reads a pickle of nested containers of NumPy arrays.
 
     Args:
         path: The file.
+        tensors: Whether it may hold tensors of torch, as pickle writes them.
 
     Returns:
         The containers, with arrays in them.
@@ -81,7 +82,7 @@ def read_pickle(path: pathlib.Path) -> Any:
         ValueError: If the pickle names anything but NumPy arrays, or is damaged.
     """
     with path.open("rb") as file:
-        return _resolve(_load(file, path), path)
+        return _resolve(_load(file, path, _Nested() if tensors else None), path)
 
 
 def read_torch_zip(path: pathlib.Path) -> Any:
@@ -126,16 +127,20 @@ def read_torch_legacy(path: pathlib.Path) -> Any:
     Raises:
         ValueError: If a pickle names anything but tensors, or is damaged.
     """
+    with path.open("rb") as file:
+        return _resolve(_read_legacy(file, path)[0], path)
+
+
+def _read_legacy(file: Any, path: pathlib.Path) -> tuple[Any, "_Storages"]:
     raw: dict[str, bytes] = {}
     storages = _Storages(raw.__getitem__, "<")
-    with path.open("rb") as file:
-        for _ in range(3):  # Magic number, version, sizes of C types.
-            _load(file, path)
-        tree = _load(file, path, storages)
-        for key in _load(file, path):
-            size = storages.itemsize(key) * int.from_bytes(file.read(8), "little")
-            raw[key] = file.read(size)
-    return _resolve(tree, path)
+    for _ in range(3):  # Magic number, version, sizes of C types.
+        _load(file, path)
+    tree = _load(file, path, storages)
+    for key in _load(file, path):
+        size = storages.itemsize(key) * int.from_bytes(file.read(8), "little")
+        raw[key] = file.read(size)
+    return tree, storages
 
 
 class _Function:
@@ -249,6 +254,23 @@ class _Storages:
         return flat.astype(flat.dtype.newbyteorder("="))
 
 
+class _Nested(_Storages):
+    """Storages in a plain pickle, each as the bytes of a legacy file of torch."""
+
+    def __init__(self) -> None:
+        super().__init__({}.__getitem__, "<")
+        self._files: dict[str, tuple[str, _Storages]] = {}
+
+    def open(self, raw: bytes) -> str:
+        key = str(len(self._files))
+        self._files[key] = _read_legacy(io.BytesIO(raw), pathlib.Path("a storage"))
+        return key
+
+    def elements(self, key: str) -> np.ndarray:
+        name, storages = self._files[key]
+        return storages.elements(name)
+
+
 class _TorchTensor:
     """Stands for a tensor; its storage may come later in the file."""
 
@@ -298,6 +320,8 @@ def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
                 storages, *a[:4]
             )
         new["torch._utils", "_rebuild_parameter"] = lambda data, *_: data
+        if isinstance(storages, _Nested):
+            new["torch.storage", "_load_from_bytes"] = storages.open
         new["torch", "Size"] = lambda sizes=(): tuple(sizes)
     found: dict[tuple[str, str], Any] = {k: _Function(f) for k, f in new.items()}
     found["numpy", "ndarray"] = "numpy.ndarray"  # Only ever an argument.

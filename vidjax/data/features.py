@@ -92,14 +92,18 @@ class FeatureSource:
         return len(self.videos)
 
     @property
-    def labels(self) -> np.ndarray:
-        """Classes of all actions of all videos, one after the other, int32."""
-        return np.concatenate([v.labels for v in self.videos])
-
-    @property
     def paths(self) -> tuple[str, ...]:
         """Names of the videos, [N]."""
         return tuple(video.name for video in self.videos)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """What is known of each video as text, by which data is told apart, [N]."""
+        return tuple(
+            f"{v.name}\t{v.fps}\t{v.duration}\t{v.segments.tolist()}"
+            f"\t{v.labels.tolist()}"
+            for v in self.videos
+        )
 
     @property
     def most_actions(self) -> int:
@@ -278,8 +282,8 @@ def train_feature_batches(
 
     def load(epoch: np.int64, index: np.int64) -> tuple[np.ndarray, ...]:
         try:
-            rng = np.random.default_rng((seed, int(epoch), int(index)))
-            return pad_example(source.crop_of(int(index), rng), steps, max_actions)
+            crop = _readable_crop(source, seed, int(epoch), int(index))
+            return pad_example(crop, steps, max_actions)
         except BaseException as error:
             failure.append(error)  # TensorFlow keeps only its text.
             raise
@@ -319,6 +323,19 @@ def train_feature_batches(
     return batches()
 
 
+def _readable_crop(source: FeatureSource, seed: int, epoch: int, index: int) -> Example:
+    """Takes the next video in place of one that cannot be read; raises if none can."""
+    last = None
+    for offset in range(source.num_examples):
+        place = (index + offset) % source.num_examples
+        try:
+            return source.crop_of(place, np.random.default_rng((seed, epoch, place)))
+        except ValueError as error:
+            _LOG.warning("%s Another video takes its place.", error)
+            last = error
+    raise ValueError(f"No video of the source can be read. The last one: {last}")
+
+
 def pad_example(
     example: Example, steps: int, max_actions: int
 ) -> tuple[np.ndarray, ...]:
@@ -346,7 +363,7 @@ def pad_example(
 
 def eval_feature_batches(
     source: FeatureSource, *, batch_size: int
-) -> Iterator[tuple[Sequence[int], Batch]]:
+) -> Iterator[tuple[list[tuple[int, FeatureGrid]], Batch]]:
     """Returns every video exactly once, those of like length together.
 
     Args:
@@ -354,17 +371,23 @@ def eval_feature_batches(
         batch_size: Videos in a batch, B.
 
     Returns:
-        An iterator over the indices of a batch's videos, at most B, and the batch:
-        "clip", features [B, T, C] float32 and which steps there are [B, T] bool, T as
-        `FeatureSpec.padded` says. Rows behind the last video are zeros.
+        An iterator over the indices and grids of a batch's videos, at most B, and the
+        batch: "clip", features [B, T, C] float32 and which steps there are [B, T] bool,
+        T as `FeatureSpec.padded` says. Rows behind the last video are zeros. A video
+        that cannot be read is left out, with one line in the log.
     """
-    waiting: dict[int, list[tuple[int, np.ndarray]]] = {}
+    waiting: dict[int, list[tuple[int, Example]]] = {}
     for index in range(source.num_examples):
-        features = source.example(index).features
-        rows = waiting.setdefault(source.spec.padded(len(features)), [])
-        rows.append((index, features))
+        try:
+            example = source.example(index)
+        except ValueError as error:
+            _LOG.warning("%s It is not counted.", error)
+            continue
+        steps = source.spec.padded(len(example.features))
+        rows = waiting.setdefault(steps, [])
+        rows.append((index, example))
         if len(rows) == batch_size:
-            yield _stack(rows, source.spec.padded(len(features)), batch_size)
+            yield _stack(rows, steps, batch_size)
             rows.clear()
     for steps, rows in sorted(waiting.items()):
         if rows:
@@ -372,12 +395,14 @@ def eval_feature_batches(
 
 
 def _stack(
-    rows: Sequence[tuple[int, np.ndarray]], steps: int, batch_size: int
-) -> tuple[Sequence[int], Batch]:
-    channels = rows[0][1].shape[1]
+    rows: Sequence[tuple[int, Example]], steps: int, batch_size: int
+) -> tuple[list[tuple[int, FeatureGrid]], Batch]:
+    channels = rows[0][1].features.shape[1]
     features = np.zeros((batch_size, steps, channels), np.float32)
     there = np.zeros((batch_size, steps), bool)
-    for row, (_, own) in enumerate(rows):
-        features[row, : len(own)] = own
-        there[row, : len(own)] = True
-    return [index for index, _ in rows], {"clip": (features, there)}
+    for row, (_, example) in enumerate(rows):
+        count = len(example.features)
+        features[row, :count] = example.features
+        there[row, :count] = True
+    grids = [(index, example.grid) for index, example in rows]
+    return grids, {"clip": (features, there)}

@@ -105,7 +105,7 @@ def read_predictions(
     Raises:
         ValueError: If there is no such file, or it is not such JSON.
     """
-    data = _load(predictions)
+    data = load_json(predictions)
     results = data.get("results", data)
     return make_segments(
         (video, *_numbers(video, row, "segment"), _field(video, row, "label"), score)
@@ -114,6 +114,37 @@ def read_predictions(
         for row in rows
         for score in (float(_field(video, row, "score")),)
     )
+
+
+def read_videos(
+    ground_truth: Path | Mapping[str, Any], *, subset: str | None = None
+) -> dict[str, Any]:
+    """Reads what is said of each video.
+
+    Args:
+        ground_truth: As for `read_ground_truth`.
+        subset: As there.
+
+    Returns:
+        By name, such as {"subset": ..., "duration": ..., "annotations": [...]}.
+
+    Raises:
+        ValueError: If there is no such file, it is not such JSON, or it has no such
+            subset.
+    """
+    data = load_json(ground_truth)
+    videos = dict(_items(data.get("database", data), "database"))
+    if subset is None:
+        return videos
+    found = {
+        name: v
+        for name, v in videos.items()
+        if str(v.get("subset")).lower() == subset.lower()
+    }
+    if not found:
+        names = sorted({str(v.get("subset")) for v in videos.values()})
+        raise ValueError(f"There is no subset {subset!r}, only {', '.join(names)}.")
+    return found
 
 
 def read_ground_truth(
@@ -144,17 +175,7 @@ def read_ground_truth(
     if policy not in get_args(Policy):
         known = ", ".join(map(repr, get_args(Policy)))
         raise ValueError(f"policy must be one of {known}, got {policy!r}.")
-    data = _load(ground_truth)
-    videos = dict(_items(data.get("database", data), "database"))
-    if subset is not None:
-        names = sorted({str(v.get("subset")) for v in videos.values()})
-        if subset.lower() not in map(str.lower, names):
-            raise ValueError(f"There is no subset {subset!r}, only {', '.join(names)}.")
-        videos = {
-            name: v
-            for name, v in videos.items()
-            if str(v.get("subset")).lower() == subset.lower()
-        }
+    videos = read_videos(ground_truth, subset=subset)
     return make_segments(
         (video, *segment, 1.0)
         for video, v in videos.items()
@@ -215,7 +236,18 @@ def _kept(
     return kept
 
 
-def _load(source: Path | Mapping[str, Any]) -> Mapping[str, Any]:
+def load_json(source: Path | Mapping[str, Any]) -> Mapping[str, Any]:
+    """Reads a JSON object.
+
+    Args:
+        source: A path, or the object itself.
+
+    Returns:
+        The object.
+
+    Raises:
+        ValueError: If there is no such file, or it is not JSON of an object.
+    """
     if isinstance(source, Mapping):
         return source
     path = pathlib.Path(source).expanduser()

@@ -9,12 +9,14 @@ import jax
 from flax import linen as nn
 
 from vidjax.config import Config
-from vidjax.data.sources import Source, Split, make_source
+from vidjax.data.sources import Split, make_source
+from vidjax.localization.presets import preset
 from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.models.videomae_pretrain import VideoMAEPretrain
 from vidjax.ops.pixels import normalize
 from vidjax.protocols import protocol
-from vidjax.typing import ClipSpec, Views
+from vidjax.tasks.detection_data import feature_sources, feature_spec
+from vidjax.typing import ClipSpec, FeatureSpec, Views
 
 _CLIP_FIELDS = ("num_frames", "frame_stride", "sampling", "size", "interpolation")
 _SPLITS: tuple[Split, Split] = ("train", "eval")
@@ -26,22 +28,22 @@ class Sources:
     """The two splits of a data set.
 
     Attributes:
-        train: Training examples.
-        eval: Held-out examples.
+        train: Training examples, a `Source` or a `FeatureSource`.
+        eval: Held-out examples, likewise.
     """
 
-    train: Source
-    eval: Source
+    train: Any
+    eval: Any
 
 
-def make_spec(config: Config) -> ClipSpec:
+def make_spec(config: Config) -> Any:
     """Returns the clip of an experiment: the card's, but for what the config says.
 
     Args:
         config: The experiment.
 
     Returns:
-        The clip.
+        The `ClipSpec`; of a detector of actions, the `FeatureSpec`.
 
     Raises:
         ValueError: If there is no such model, or it wants what videos do not have.
@@ -52,6 +54,8 @@ def make_spec(config: Config) -> ClipSpec:
         >>> make_spec(config).shape
         (16, 224, 224, 3)
     """
+    if config.objective == "localization":
+        return feature_spec(config)
     spec = _replace_given(clip_spec(config.model), config.data, _CLIP_FIELDS)
     if spec.channels != 3:
         raise ValueError(
@@ -129,7 +133,24 @@ def make_model(config: Config, num_classes: int) -> nn.Module:
     return model
 
 
-def make_prepare(spec: ClipSpec, dtype: str) -> Callable[[jax.Array], jax.Array]:
+def make_state_parts(config: Config) -> dict[str, Any]:
+    """Returns what a train state holds beside variables and the optimizer's state.
+
+    Args:
+        config: The experiment.
+
+    Returns:
+        Arguments of `vidjax.train.state.start_state`.
+    """
+    running = {}
+    if config.objective == "localization":
+        running = {"normalizer": preset(config.model).normalizer}
+    return {"average": config.optim.average_decay is not None, "running": running}
+
+
+def make_prepare(
+    spec: ClipSpec | FeatureSpec, dtype: str
+) -> Callable[[jax.Array], jax.Array]:
     """Returns what turns the pixels of a batch into what a model wants.
 
     Args:
@@ -137,8 +158,11 @@ def make_prepare(spec: ClipSpec, dtype: str) -> Callable[[jax.Array], jax.Array]
         dtype: Type of the computation.
 
     Returns:
-        A function from uint8 [B, T, H, W, C] to `dtype` [B, T, H, W, C].
+        A function from uint8 [B, T, H, W, C] to `dtype` [B, T, H, W, C]; features stay
+        as they are.
     """
+    if isinstance(spec, FeatureSpec):
+        return lambda features: features
     return functools.partial(
         normalize,
         value_range=spec.value_range,
@@ -161,7 +185,9 @@ def make_sources(config: Config) -> Sources:
     Raises:
         ValueError: If the data is not there or not as it should be.
     """
-    spec = make_spec(config)
+    if config.objective == "localization":
+        return Sources(*feature_sources(config))
+    spec: Any = make_spec(config)
     train, held_out = (make_source(config.data, spec, split=split) for split in _SPLITS)
     if train.label_names != held_out.label_names:
         raise ValueError(

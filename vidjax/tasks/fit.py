@@ -10,12 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from vidjax.config import Config
+from vidjax.data.features import FeatureSource, train_feature_batches
 from vidjax.data.pipeline import train_batches
 from vidjax.tasks.events import Event, Finished, Started
-from vidjax.tasks.experiment import describe_devices, make_prepare
+from vidjax.tasks.experiment import (
+    describe_devices,
+    make_prepare,
+    make_state_parts,
+)
 from vidjax.tasks.objective import goodness, make_losses, make_test
 from vidjax.tasks.recorder import Recorder
 from vidjax.tasks.run import Emit, Run, prepare_run
@@ -216,7 +221,7 @@ def _train(run: Run, emit: Emit) -> tuple[dict[str, Any], int]:
                 )
         checkpoints.wait()
         _write_result(run, checkpoints)
-    return state.variables, start_step
+    return state.tested, start_step
 
 
 def _open_state(
@@ -224,12 +229,13 @@ def _open_state(
 ) -> tuple[TrainState, Any]:
     """The state to begin with, laid over the devices as it is made, and its layout."""
     optimizer = make_optimizer(run.config.optim, run.config.steps)
-    init = make_init(run.model, optimizer, clip_shape=run.spec.shape)
+    parts = make_state_parts(run.config)
+    init = make_init(run.model, optimizer, clip_shape=run.spec.shape, **parts)
     shardings = tree_shardings(run.like, mesh, min_size=run.config.sharding.min_size)
     if checkpoints.latest_step is not None:
         return checkpoints.restore(abstract(run.like, shardings)), shardings
     if run.initial is not None:
-        start = functools.partial(start_state, optimizer=optimizer)
+        start = functools.partial(start_state, optimizer=optimizer, **parts)
         return jax.jit(start, out_shardings=shardings)(run.initial), shardings
     return jax.jit(init, out_shardings=shardings)(key), shardings
 
@@ -242,6 +248,7 @@ def _compile_step(run: Run, mesh: Mesh, state: TrainState, shardings: Any) -> Tr
         prepare=make_prepare(run.spec, config.dtype),
         losses=make_losses(run),
         mixing=config.mixing,
+        average_decay=config.optim.average_decay or 0.0,
     )
     rows = batch_sharding(mesh)
     jitted = jax.jit(
@@ -250,29 +257,50 @@ def _compile_step(run: Run, mesh: Mesh, state: TrainState, shardings: Any) -> Tr
         in_shardings=(shardings, rows, replicated(mesh)),
         out_shardings=(shardings, replicated(mesh)),
     )
-    size = config.data.batch_size
-    batch = {
-        "clip": jax.ShapeDtypeStruct((size, *run.spec.shape), "uint8", sharding=rows),
-        "label": jax.ShapeDtypeStruct((size,), "int32", sharding=rows),
-        "mask": jax.ShapeDtypeStruct((size,), "bool", sharding=rows),
-    }
+    batch = _batch_like(run, rows)
     key = jax.eval_shape(lambda: jax.random.key(0))
     # Ahead of time, so that no clock of the loop counts it.
     return jitted.lower(abstract(state, shardings), batch, key).compile()
 
 
+def _batch_like(run: Run, rows: NamedSharding) -> dict[str, Any]:
+    """Shapes and dtypes of a training batch."""
+
+    def like(dtype: str, *shape: int) -> jax.ShapeDtypeStruct:
+        size = run.config.data.batch_size
+        return jax.ShapeDtypeStruct((size, *shape), dtype, sharding=rows)
+
+    source, shape = run.sources.train, run.spec.shape
+    if not isinstance(source, FeatureSource):
+        clip, label = like("uint8", *shape), like("int32")
+        return {"clip": clip, "label": label, "mask": like("bool")}
+    most = source.most_actions
+    return {
+        "clip": (like("float32", *shape), like("bool", shape[0])),
+        "label": (like("float32", most, 2), like("int32", most), like("bool", most)),
+        "mask": like("bool"),
+    }
+
+
 def _batches(run: Run, mesh: Mesh, start_step: int) -> Any:
     """Training batches on the devices, from that of a step on."""
-    config, rows = run.config, batch_sharding(mesh)
-    batches = train_batches(
-        run.sources.train,
-        batch_size=config.data.batch_size,
-        seed=config.seed,
-        start_step=start_step,
-        workers=config.data.workers,
-        repeats=config.data.repeats,
-        bad_share=config.data.bad_share,
-    )
+    config, source, rows = run.config, run.sources.train, batch_sharding(mesh)
+    settings: dict[str, Any] = {
+        "batch_size": config.data.batch_size,
+        "seed": config.seed,
+        "start_step": start_step,
+        "workers": config.data.workers,
+    }
+    if isinstance(source, FeatureSource):
+        most = source.most_actions
+        batches = train_feature_batches(source, max_actions=most, **settings)
+    else:
+        batches = train_batches(
+            source,
+            repeats=config.data.repeats,
+            bad_share=config.data.bad_share,
+            **settings,
+        )
     return (put_batch({name: b[name] for name in _TRAIN_ROWS}, rows) for b in batches)
 
 

@@ -8,7 +8,13 @@ import jax
 from jax.sharding import Mesh
 
 from vidjax.data.pipeline import eval_batches
+from vidjax.localization.presets import preset
 from vidjax.models.videomae_pretrain import VideoMAEPretrain
+from vidjax.tasks.detection import (
+    LocalizationResult,
+    detection_losses,
+    make_detection_test,
+)
 from vidjax.tasks.evaluate import EvalResult, make_scorer, measure, score
 from vidjax.tasks.experiment import make_prepare, make_views
 from vidjax.tasks.reconstruct import (
@@ -22,7 +28,8 @@ from vidjax.train.sharding import batch_sharding, put_batch, replicated
 from vidjax.train.step import Losses, classification
 
 OnScored = Callable[[int, int], None]
-Test = Callable[[Mapping[str, Any], OnScored], EvalResult | ReconstructionResult]
+Result = EvalResult | ReconstructionResult | LocalizationResult
+Test = Callable[[Mapping[str, Any], OnScored], Result]
 """From variables on the devices, and what is told of clips done and clips to do, to the
 result on the held-out split."""
 
@@ -36,6 +43,8 @@ def make_losses(run: Run) -> Losses:
     Returns:
         See `vidjax.train.step.Losses`.
     """
+    if run.config.objective == "localization":
+        return detection_losses(preset(run.config.model))
     if isinstance(run.model, VideoMAEPretrain):
         return reconstruction(run.model.layout.patch)
     return classification(run.config.optim.label_smoothing)
@@ -51,6 +60,8 @@ def make_test(run: Run, mesh: Mesh) -> Test:
     Returns:
         See `Test`.
     """
+    if run.config.objective == "localization":
+        return make_detection_test(run, mesh)
     if isinstance(run.model, VideoMAEPretrain):
         step = make_loss_step(
             run.model,
@@ -71,13 +82,14 @@ def goodness(metrics: Mapping[str, float]) -> float:
         metrics: Of a test.
 
     Returns:
-        Top-1 where there are classes, else the negative loss.
+        Top-1 of clips, average mAP of actions, or else the negative loss.
 
     Example:
         >>> goodness({"top1": 0.5, "loss": 2.0}), goodness({"loss": 2.0})
         (0.5, -2.0)
     """
-    return metrics["top1"] if "top1" in metrics else -metrics["loss"]
+    found = next((metrics[m] for m in ("top1", "average_map") if m in metrics), None)
+    return -metrics["loss"] if found is None else found
 
 
 def _test_classification(

@@ -84,7 +84,7 @@ class Recorder:
         """
         name = self.run.name
         result = self.test(
-            state.variables, lambda done, total: self.emit(Scored(name, done, total))
+            state.tested, lambda done, total: self.emit(Scored(name, done, total))
         )
         metrics = result.metrics
         if step == self.run.config.steps:
@@ -93,7 +93,7 @@ class Recorder:
         best = goodness(metrics) > self.best
         if best:
             self.best = goodness(metrics)
-            self.checkpoints.save_best(step, state.variables, metrics)
+            self.checkpoints.save_best(step, state.tested, metrics)
         self.emit(Evaluated(name, step, metrics, best))
 
     def save(self, state: TrainState, step: int) -> None:

@@ -47,6 +47,7 @@ class Row:
         top1: Share of the held-out examples that are right after the last step, in
             [0, 1]; None where no labels are learned.
         loss: Where no labels are learned: the held-out loss after the last step.
+        average_map: Of a detector of actions: average mAP after the last step.
     """
 
     model: str
@@ -55,6 +56,16 @@ class Row:
     macs: int
     top1: float | None
     loss: float | None = None
+    average_map: float | None = None
+
+    @property
+    def result(self) -> tuple[str, str]:
+        """What is measured of it and how much, for a table."""
+        if self.top1 is not None:
+            return "top-1", f"{100 * self.top1:.1f} %"
+        if self.average_map is not None:
+            return "average mAP", f"{100 * self.average_map:.1f} %"
+        return "held-out loss", f"{self.loss:.4f}"
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what is known, ready for JSON."""
@@ -116,11 +127,10 @@ def report(workdir: str | os.PathLike[str]) -> Report:
     )
     write_json(workdir / "results.json", [row.to_dict() for row in rows])
     histories = {n: read_metrics(folder / METRICS) for n, folder in folders.items()}
-    source = make_source(config.data, make_spec(config), split="eval")
     page = picture = None
     # matplotlib is an extra; the table stands without it, and the caller is told.
     if importlib.util.find_spec("matplotlib") is not None:
-        figures = _figures(rows, histories, evaluations, source)
+        figures = _figures(config, rows, histories, evaluations)
         page, picture = _write_page(workdir, config, rows, figures, classes)
     chance = 1 / classes if classes else None
     return Report(rows, chance, workdir / "results.json", page, picture)
@@ -135,14 +145,18 @@ def _row(
     costs = cost(config.model, make_spec(config).shape, **arguments)
     fusion = model_card(config.model).fusion
     row = Row(name, fusion, costs.params, costs.macs, metrics.get("top1"))
-    return row if num_classes else dataclasses.replace(row, loss=metrics["loss"])
+    if num_classes:
+        return row
+    return dataclasses.replace(
+        row, loss=metrics.get("loss"), average_map=metrics.get("average_map")
+    )
 
 
 def _figures(
+    config: Config,
     rows: tuple[Row, ...],
     histories: Mapping[str, list[dict[str, Any]]],
     evaluations: Mapping[str, dict[str, Any]],
-    source: Source,
 ) -> dict[str, Any]:
     """The pictures by the name of their file."""
     figures = {
@@ -151,11 +165,13 @@ def _figures(
         )
     }
     if rows[0].top1 is None:
+        metric = "loss" if rows[0].average_map is None else "average_map"
         curves = {
             "training loss": _points(histories, "train", "loss"),
-            "held-out loss": _points(histories, "eval", "loss"),
+            _columns(rows)[-1]: _points(histories, "eval", metric),
         }
         return {**figures, "curves": plots.curves_figure(curves)}
+    source = make_source(config.data, make_spec(config), split="eval")
     confusions = {n: np.array(e["confusion"]) for n, e in evaluations.items()}
     return {
         **figures,
@@ -204,12 +220,12 @@ def _strips(evaluations: Mapping[str, dict[str, Any]], source: Source) -> Any:
 
 
 def _columns(rows: tuple[Row, ...]) -> tuple[str, ...]:
-    return (*_COLUMNS, "held-out loss" if rows[0].top1 is None else "top-1")
+    return (*_COLUMNS, rows[0].result[0])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    result = f"{row.loss:.4f}" if row.top1 is None else f"{100 * row.top1:.1f} %"
-    return (row.model, row.fusion, f"{row.parameters:,}", f"{row.macs:,}", result)
+    costs = f"{row.parameters:,}", f"{row.macs:,}"
+    return (row.model, row.fusion, *costs, row.result[1])
 
 
 def _write_page(
@@ -224,6 +240,11 @@ def _write_page(
     picture = workdir / "report.png"
     _write(picture, plots.stack_figures(list(figures.values())))
     notes = f"Data: {config.data.source}; no labels are learned."
+    if config.objective == "localization":
+        notes = (
+            f"Data: features in {config.features.folder}. The average mAP is that of "
+            "held-out videos after the last step."
+        )
     if num_classes:
         notes = (
             f"Data: {config.data.source}; {num_classes} classes, so that guessing is "

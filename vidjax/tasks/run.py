@@ -15,6 +15,7 @@ from vidjax.tasks.experiment import (
     make_model,
     make_sources,
     make_spec,
+    make_state_parts,
     make_views,
 )
 from vidjax.tasks.initial import check_initial, read_initial
@@ -24,7 +25,6 @@ from vidjax.train.mixing import check_mixing, is_mixing
 from vidjax.train.optim import make_optimizer
 from vidjax.train.sharding import check_batch_size, make_mesh
 from vidjax.train.state import TrainState, make_init
-from vidjax.typing import ClipSpec
 
 Emit = Callable[[Event], None]
 
@@ -39,7 +39,7 @@ class Run:
         folder: Where it is kept.
         sources: Its data.
         model: The module.
-        spec: The clip that it wants.
+        spec: What it wants, a `ClipSpec` or a `FeatureSpec`.
         like: Shapes and dtypes of its train state.
         initial: Variables to start from; None starts from random ones.
     """
@@ -49,7 +49,7 @@ class Run:
     folder: pathlib.Path
     sources: Sources
     model: nn.Module
-    spec: ClipSpec
+    spec: Any
     like: TrainState
     initial: dict[str, Any] | None
 
@@ -85,7 +85,8 @@ def prepare_run(name: str, config: Config, folder: pathlib.Path) -> Run:
     num_classes = len(sources.train.label_names)
     model = make_model(config, num_classes)
     optimizer = make_optimizer(config.optim, config.steps)
-    init = make_init(model, optimizer, clip_shape=spec.shape)
+    parts = make_state_parts(config)
+    init = make_init(model, optimizer, clip_shape=spec.shape, **parts)
     like = jax.eval_shape(init, jax.random.key(0))
     record_data(folder, config, sources)
     with Checkpoints(folder, read_only=True) as checkpoints:

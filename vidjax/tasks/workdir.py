@@ -26,13 +26,20 @@ import jax
 from flax import linen as nn
 
 from vidjax.config import Config, from_dict, to_dict
+from vidjax.data.features import FeatureSource
 from vidjax.data.sources import Source
-from vidjax.tasks.experiment import Sources, make_model, make_spec, make_views
+from vidjax.tasks.experiment import (
+    Sources,
+    make_model,
+    make_spec,
+    make_state_parts,
+    make_views,
+)
 from vidjax.train.checkpoint import Checkpoints, abstract
 from vidjax.train.log import write_json
 from vidjax.train.optim import make_optimizer
 from vidjax.train.state import TrainState, make_init
-from vidjax.typing import ClipSpec, Views
+from vidjax.typing import ClipSpec, FeatureSpec, Views
 
 CONFIG = "config.json"
 LABELS = "labels.json"
@@ -52,14 +59,14 @@ class Trained(NamedTuple):
     Attributes:
         model: A Linen module.
         variables: Its parameters and batch statistics.
-        spec: The clip that it was trained on.
+        spec: What it was trained on, a `ClipSpec` or a `FeatureSpec`.
         label_names: Names of its K classes; none where no labels are learned.
         views: The test protocol.
     """
 
     model: nn.Module
     variables: dict[str, Any]
-    spec: ClipSpec
+    spec: Any
     label_names: tuple[str, ...]
     views: Views
 
@@ -221,15 +228,16 @@ def load_workdir(workdir: str | pathlib.Path, *, best: bool = True) -> Trained:
         raise ValueError(f"Nothing is trained in {workdir} yet: it has no {LABELS}.")
     facts = json.loads(path.read_text(encoding="utf-8"))
     names = tuple(facts["label_names"])
-    spec = ClipSpec(**_tuples(facts["clip"]))
+    kind = FeatureSpec if config.objective == "localization" else ClipSpec
+    spec = kind(**_tuples(facts["clip"]))
     model = make_model(config, len(names))
     state = _abstract_state(config, model, spec)
     with Checkpoints(workdir, read_only=True) as checkpoints:
         if best:
             variables = checkpoints.read_best(state.variables)
         else:
-            variables = checkpoints.restore(state).variables
-    if config.objective != "classification":
+            variables = checkpoints.restore(state).tested
+    if config.objective == "masked_pixels":
         names = ()
     return Trained(model, variables, spec, names, Views(**facts["views"]))
 
@@ -247,11 +255,13 @@ def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
-def _abstract_state(config: Config, model: nn.Module, spec: ClipSpec) -> TrainState:
+def _abstract_state(
+    config: Config, model: nn.Module, spec: ClipSpec | FeatureSpec
+) -> TrainState:
     """The state of a run on one device, whatever devices it was trained on."""
-    init = make_init(
-        model, make_optimizer(config.optim, config.steps), clip_shape=spec.shape
-    )
+    optimizer = make_optimizer(config.optim, config.steps)
+    parts = make_state_parts(config)
+    init = make_init(model, optimizer, clip_shape=spec.shape, **parts)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return abstract(jax.eval_shape(init, jax.random.key(0)), device)
 
@@ -307,11 +317,19 @@ def _lock(workdir: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def _digest(source: Source) -> dict[str, Any]:
+def _digest(source: Source | FeatureSource) -> dict[str, Any]:
     digest = hashlib.sha256()
-    for path, label in zip(source.paths, source.labels.tolist(), strict=True):
-        digest.update(f"{path}\t{label}\n".encode())
+    for row in _rows(source):
+        digest.update(f"{row}\n".encode())
     return {"examples": source.num_examples, "sha256": digest.hexdigest()}
+
+
+def _rows(source: Source | FeatureSource) -> Iterator[str]:
+    if isinstance(source, FeatureSource):
+        yield from source.rows
+        return
+    for path, label in zip(source.paths, source.labels.tolist(), strict=True):
+        yield f"{path}\t{label}"
 
 
 def _short(value: Any) -> str:

@@ -17,10 +17,10 @@ def make_schedule(config: OptimConfig, steps: int) -> Schedule:
     """Returns the learning rate as a function of the number of updates done.
 
     With s updates done, w = warmup_steps and r = learning_rate, the rate is r * s / w
-    while s < w, and then
+    while s < w, and then, with e = end_rate,
 
         constant    r,
-        cosine      r * (1 + cos(pi * (s - w) / (steps - w))) / 2,
+        cosine      e + (r - e) * (1 + cos(pi * (s - w) / (steps - w))) / 2,
         step        r * drop_factor ** (number of `drops` that are <= s).
 
     Args:
@@ -50,7 +50,9 @@ def make_schedule(config: OptimConfig, steps: int) -> Schedule:
         step = jnp.asarray(step, jnp.float32)
         if config.schedule == "cosine":
             done = (step - warmup) / max(steps - warmup, 1)
-            scale = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
+            least = config.end_rate / (config.learning_rate or 1.0)
+            wave = 0.5 * (1.0 + jnp.cos(jnp.pi * jnp.clip(done, 0.0, 1.0)))
+            scale = least + (1.0 - least) * wave
         elif config.schedule == "step":
             drops = jnp.asarray(config.drops, jnp.float32)
             scale = config.drop_factor ** jnp.sum(step >= drops)
@@ -198,6 +200,11 @@ def _check(config: OptimConfig, steps: int) -> None:
         "weight_decay is not negative": config.weight_decay >= 0,
         "layer_decay is in (0, 1]": 0 < config.layer_decay <= 1,
         "backbone_rate is positive": config.backbone_rate > 0,
+        "end_rate is in [0, learning_rate]": 0
+        <= config.end_rate
+        <= config.learning_rate,
+        "average_decay is in [0, 1) or None": config.average_decay is None
+        or 0 <= config.average_decay < 1,
         "clip_norm is positive or None": config.clip_norm is None
         or config.clip_norm > 0,
         "label_smoothing is in [0, 1)": 0 <= config.label_smoothing < 1,

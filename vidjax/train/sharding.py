@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import jax
-import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vidjax.config import ShardingConfig
@@ -134,13 +133,12 @@ def check_batch_size(batch_size: int, mesh: Mesh, *, name: str = "batch_size") -
         )
 
 
-def put_batch(
-    batch: Mapping[str, np.ndarray], sharding: NamedSharding
-) -> dict[str, jax.Array]:
+def put_batch(batch: Mapping[str, Any], sharding: NamedSharding) -> dict[str, Any]:
     """Starts the transfer of a batch to the devices.
 
     Args:
-        batch: This process's part of the batch, arrays [B / processes, ...].
+        batch: This process's part of the batch, arrays [B / processes, ...], or tuples
+            of them.
         sharding: From `batch_sharding`.
 
     Returns:
@@ -148,10 +146,9 @@ def put_batch(
     """
     if jax.process_count() == 1:
         return jax.device_put(dict(batch), sharding)
-    return {
-        name: jax.make_array_from_process_local_data(sharding, value)
-        for name, value in batch.items()
-    }
+    return jax.tree.map(
+        lambda part: jax.make_array_from_process_local_data(sharding, part), dict(batch)
+    )
 
 
 def _split_longest(shape: tuple[int, ...], mesh: Mesh) -> PartitionSpec:

@@ -13,8 +13,8 @@ from vidjax.config import MixingConfig
 from vidjax.train.mixing import check_mixing, is_mixing, mix
 from vidjax.train.state import TrainState
 
-Prepare = Callable[[jax.Array], jax.Array]
-Batch = Mapping[str, jax.Array]
+Prepare = Callable[[Any], Any]
+Batch = Mapping[str, Any]
 Metrics = dict[str, jax.Array]
 TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
 PredictStep = Callable[
@@ -25,9 +25,11 @@ Output = tuple[jax.Array, Mapping[str, jax.Array]]
 """What a model returns: (logits, endpoints)."""
 
 
-Losses = Callable[[Output, Batch], tuple[jax.Array, Metrics]]
+Losses = Callable[[Output, Batch], tuple[Any, ...]]
 """From the output of a model and the batch to the loss of each row, [B] float32, and to
-what else is told of the rows, [B] float32 by name."""
+what else is told of the rows, [B] float32 by name. Losses that keep something from step
+to step (`TrainState.running`) find it as "running" in the batch, and return it third as
+it is for the next step."""
 
 
 def make_train_step(
@@ -37,6 +39,7 @@ def make_train_step(
     prepare: Prepare,
     losses: Losses | None = None,
     mixing: MixingConfig | None = None,
+    average_decay: float = 0.0,
 ) -> TrainStep:
     """Returns the update of a model.
 
@@ -47,11 +50,13 @@ def make_train_step(
         model: A Linen module that takes a clip and returns (logits, endpoints).
         optimizer: Turns gradients into updates.
         prepare: Maps the clips of a batch, uint8 [B, T, H, W, C], to what the model
-            wants.
+            wants; several arrays, as a tuple, are its first arguments.
         losses: What is learned; None takes `classification()`. Where clips are mixed,
             its batch holds "partner" [B] int32 and "share" [B] float32 as well, see
             `vidjax.train.mixing.Mixed`.
         mixing: How clips are mixed; None does not mix.
+        average_decay: Share of the moving average of the parameters, where the state
+            has one, that an update keeps, in [0, 1).
 
     Returns:
         `step(state, batch, key) -> (state, metrics)`, pure. The batch holds "clip"
@@ -76,27 +81,36 @@ def make_train_step(
             mixed = mix(jax.random.fold_in(key, 1), clip, batch["mask"], mixing)
             clip = mixed.clip
             batch = {**batch, "partner": mixed.partner, "share": mixed.share}
+        if state.running:
+            batch = {**batch, "running": state.running}
 
-        def mean_loss(params: Any) -> tuple[jax.Array, tuple[Metrics, Any]]:
+        def mean_loss(params: Any) -> tuple[jax.Array, tuple[Metrics, Any, Any]]:
             output, model_state = model.apply(
                 {"params": params, **state.model_state},
-                clip,
+                *(clip if isinstance(clip, tuple) else (clip,)),
                 train=True,
                 rngs={"dropout": key},
                 mutable=list(state.model_state),
             )
-            rows, told = losses(output, batch)
+            rows, told, *kept = losses(output, batch)
+            running = kept[0] if kept else state.running
             told = {name: masked_mean(row, batch["mask"]) for name, row in told.items()}
-            return masked_mean(rows, batch["mask"]), (told, model_state)
+            return masked_mean(rows, batch["mask"]), (told, model_state, running)
 
         grad_fn = jax.value_and_grad(mean_loss, has_aux=True)
-        (loss, (told, model_state)), grads = grad_fn(state.params)
+        (loss, (told, model_state, running)), grads = grad_fn(state.params)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.average
+        if average:
+            average = optax.incremental_update(params, average, 1.0 - average_decay)
         state = TrainState(
             step=state.step + 1,
-            params=optax.apply_updates(state.params, updates),
+            params=params,
             model_state=model_state,
             opt_state=opt_state,
+            average=average,
+            running=running,
         )
         grad_norm = optax.tree.norm(grads)
         metrics = {

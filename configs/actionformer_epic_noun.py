@@ -1,0 +1,40 @@
+"""ActionFormer on the nouns of EPIC-KITCHENS-100, on SlowFast features.
+
+495 training videos are 247 batches, so that
+21 epochs are 5,187 updates. Features and annotations stand where the config says, or
+--features.folder and --features.annotations say where.
+
+Paper: https://arxiv.org/abs/2202.07925
+Recipe: happyharrycn/actionformer_release, configs/epic_slowfast_noun.yaml
+Expect: 21.88 average mAP (theirs, README; not measured here).
+Run: vidjax train actionformer_epic_noun --workdir runs/actionformer_epic_noun
+"""
+
+from vidjax.config import Config, DataConfig, FeaturesConfig, OptimConfig
+
+
+def get_config() -> Config:
+    """Returns the experiment."""
+    return Config(
+        model="actionformer_epic_noun",
+        objective="localization",
+        data=DataConfig(batch_size=2),
+        features=FeaturesConfig(
+            folder="data/epic_noun/features",
+            annotations="data/epic_noun/annotations.json",
+            suffix=".npz",
+            fps=30.0,
+        ),
+        optim=OptimConfig(
+            name="adamw",
+            learning_rate=0.0001,
+            warmup_steps=1235,
+            end_rate=1e-08,
+            weight_decay=0.05,
+            clip_norm=1.0,
+            average_decay=0.999,
+        ),
+        steps=5187,
+        eval_every=1037,
+        save_every=1037,
+    )

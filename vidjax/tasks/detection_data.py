@@ -1,0 +1,133 @@
+"""The data of a detector's experiment: features, annotations, and what fits them."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vidjax.config import Config
+from vidjax.convert.features import feature_reader
+from vidjax.data.features import FeatureSource, FeatureVideo
+from vidjax.localization.annotations import read_videos
+from vidjax.localization.presets import preset
+from vidjax.models import model_card
+from vidjax.typing import FeatureSpec
+
+PROPOSAL = "action"
+"""The one label where actions are not told apart."""
+
+
+def feature_spec(config: Config) -> FeatureSpec:
+    """Returns the features of an experiment: the card's, but for what the config says.
+
+    Args:
+        config: The experiment.
+
+    Returns:
+        The features.
+
+    Raises:
+        ValueError: If the model is no detector of actions.
+    """
+    preset(config.model)
+    card: Any = model_card(config.model).clip
+    given = {"length": config.features.length, "channels": config.features.channels}
+    return dataclasses.replace(card, **{k: v for k, v in given.items() if v})
+
+
+def feature_sources(config: Config) -> tuple[FeatureSource, FeatureSource]:
+    """Opens the two splits of an experiment's features.
+
+    Args:
+        config: The experiment.
+
+    Returns:
+        Videos to train on, which all have actions, and videos to test on. Videos
+        without features are left out.
+
+    Raises:
+        ValueError: If features or annotations are not there or not as they should be.
+    """
+    features, settings = config.features, preset(config.model)
+    if not features.folder or not features.annotations:
+        raise ValueError(
+            'objective="localization" needs features.folder and features.annotations.'
+        )
+    label_names, numbers = _labels(read_videos(features.annotations))
+    if features.class_agnostic:
+        label_names, numbers = (PROPOSAL,), dict.fromkeys(numbers, 0)
+    read = feature_reader(
+        features.folder, prefix=features.prefix, suffix=features.suffix
+    )
+    sources = []
+    for subset in (features.train_subset, features.eval_subset):
+        videos = [
+            _video(name, entry, numbers, features.fps)
+            for name, entry in read_videos(features.annotations, subset=subset).items()
+            if _there(config, name)
+        ]
+        if subset == features.train_subset:
+            videos = [video for video in videos if len(video.labels)]
+        if not videos:
+            raise ValueError(
+                f"No video of the subset {subset!r} of {features.annotations} has "
+                f"features in {features.folder}."
+            )
+        source = FeatureSource(
+            videos=tuple(videos),
+            label_names=label_names,
+            read=read,
+            spec=feature_spec(config),
+            stride=features.stride or settings.grid.stride,
+            window=features.window or settings.grid.window,
+            resize=settings.resize,
+            crop=features.crop,
+            min_inside=settings.min_inside,
+        )
+        sources.append(source)
+    train, held_out = sources
+    return train, held_out
+
+
+def _there(config: Config, name: str) -> bool:
+    folder = pathlib.Path(config.features.folder).expanduser()
+    file = f"{config.features.prefix}{name}{config.features.suffix}"
+    return not folder.is_dir() or (folder / file).is_file()
+
+
+def _labels(
+    videos: Mapping[str, Mapping[str, Any]],
+) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Returns names of classes in the order of their numbers, and numbers by name."""
+    found: dict[str, int | None] = {}
+    for entry in videos.values():
+        for row in entry.get("annotations", ()):
+            found[str(row["label"])] = row.get("label_id")
+    if None in found.values():
+        found = {name: i for i, name in enumerate(sorted(found))}
+    numbers = {name: int(number or 0) for name, number in found.items()}
+    names = {number: name for name, number in numbers.items()}
+    count = max(names, default=-1) + 1
+    return tuple(names.get(i, f"class {i}") for i in range(count)), numbers
+
+
+def _video(
+    name: str, entry: Mapping[str, Any], numbers: Mapping[str, int], fps: float | None
+) -> FeatureVideo:
+    rate = fps or entry.get("fps")
+    if not rate or not entry.get("duration"):
+        raise ValueError(
+            f'{name} needs "duration" and "fps" in the annotations, or features.fps in '
+            "the config."
+        )
+    rows = entry.get("annotations", ())
+    rows = [row for row in rows if row["segment"][1] > row["segment"][0]]
+    return FeatureVideo(
+        name=name,
+        fps=float(rate),
+        duration=float(entry["duration"]),
+        segments=np.array([row["segment"] for row in rows], np.float32).reshape(-1, 2),
+        labels=np.array([numbers[str(row["label"])] for row in rows], np.int32),
+    )
