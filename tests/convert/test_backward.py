@@ -167,7 +167,7 @@ def _fitting(arrays):
     Two output channels are enough for names and layouts, where the first axis has them.
     """
     tables = {table for family in FAMILIES.values() for table in family.namings}
-    small = {name: array[:2] for name, array in arrays.items()}
+    small = {n: a[:2] if a.ndim else a for n, a in arrays.items()}
     forms = (
         lambda _: small,
         lambda _: clean(small),

@@ -11,7 +11,7 @@ import pytest
 
 from vidjax.ops.segments import nms, temporal_iou
 
-CASE = pathlib.Path(__file__).parents[1] / "parity" / "cases" / "tal__nms_1d.npz"
+CASE = pathlib.Path(__file__).parent / "cases" / "tal__nms_1d.npz"
 
 
 @functools.cache
