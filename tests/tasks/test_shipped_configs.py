@@ -32,7 +32,12 @@ def _weights(name, folder):
 
 def _shrink(config, folder):
     """The same recipe for two steps of a small model on drawn clips."""
-    data = DataConfig(batch_size=8, synthetic=SyntheticConfig(num_train=16, num_eval=8))
+    data = DataConfig(
+        batch_size=8,
+        num_frames=4,
+        size=16,
+        synthetic=SyntheticConfig(num_train=16, num_eval=8),
+    )
     small = _small(config.model)
     inflation, init = config.inflation, None
     if inflation.source is not None:
