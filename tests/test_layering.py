@@ -26,7 +26,7 @@ TABLE: dict[str, tuple[set[str], set[str], set[str]]] = {
         set(),
     ),
     # NumPy holds what is read from files and drawn; PyAV has the codecs of images.
-    "flow": ({"ops", "typing"}, {"jax", "numpy", "jaxtyping"}, {"av"}),
+    "flow": ({"models", "ops", "typing"}, {"jax", "numpy", "jaxtyping"}, {"av"}),
     "convert": (
         {"models", "ops", "typing"},
         {"jax", "flax", "numpy", "jaxtyping"},

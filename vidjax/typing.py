@@ -43,6 +43,14 @@ Modality = Literal["rgb", "flow", "rgb+flow"]
 """What the channels of a clip are: colours, stacked optical flow, or both, colours
 first."""
 
+FlowMethod = Literal["tvl1", "farneback"]
+"""How flow is computed from the frames of a clip, on the devices: "tvl1" by the variant
+behind published two-stream data, "farneback" much faster."""
+
+FlowStack = Literal["forward", "centred"]
+"""Which L flows are stacked at frame t, each from a frame to the next one: "forward"
+begins at frame t, "centred" at frame t - L // 2."""
+
 Task = Literal["classify", "localize", "propose", "flow"]
 """What a model does: "classify" clips, "localize" actions in the features of a video,
 "propose" when there are any, or see the "flow" between two frames."""
@@ -92,6 +100,8 @@ class ClipSpec:
         modality: What the channels are; see `Modality`.
         flow_length: Flows L that are stacked at every frame, as 2 L channels u0, v0,
             u1, v1 and so on. As pixels they are bytes, -20 px to 0 and +20 px to 255.
+        flow_stack: Which flows they are; see `FlowStack`.
+        flow_method: How they are computed.
     """
 
     num_frames: int
@@ -108,6 +118,8 @@ class ClipSpec:
     channel_order: ChannelOrder = "rgb"
     modality: Modality = "rgb"
     flow_length: int = 1
+    flow_stack: FlowStack = "forward"
+    flow_method: FlowMethod = "tvl1"
 
     def with_modality(self, modality: Modality, *, flow_length: int = 1) -> "ClipSpec":
         """Returns a clip of colours as one of another modality.
@@ -150,6 +162,23 @@ class ClipSpec:
     def shape(self) -> tuple[int, int, int, int]:
         """The shape (T, H, W, C) of one clip."""
         return (self.num_frames, self.size, self.size, self.channels)
+
+    @property
+    def window(self) -> range:
+        """Frames that are read for a frame t of the clip, counted from t.
+
+        L flows need L + 1 frames; a clip of colours needs frame t alone.
+        """
+        if self.modality == "rgb":
+            return range(1)
+        first = -(self.flow_length // 2) if self.flow_stack == "centred" else 0
+        return range(first, first + self.flow_length + 1)
+
+    @property
+    def pixels_shape(self) -> tuple[int, int, int, int]:
+        """The shape (T * frames of a window, H, W, 3) of what is read for one clip."""
+        frames = self.num_frames * len(self.window)
+        return (frames, self.size, self.size, 3)
 
     @property
     def short_side(self) -> int:

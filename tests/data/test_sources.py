@@ -1,10 +1,12 @@
 """From a config to a source, and from an index to a clip."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from vidjax.config import DataConfig, SyntheticConfig
-from vidjax.data import sources
+from vidjax.data import synthetic_source
 from vidjax.data.sources import Source, SyntheticSource, make_source
 from vidjax.data.synthetic import CLASSES, draw_clip
 from vidjax.data.timeline import VideoError
@@ -51,7 +53,7 @@ def test_clips_that_are_kept_are_those_that_are_drawn(monkeypatch):
     again[:] = 0  # The caller owns what it got.
     np.testing.assert_array_equal(source.clip(5), first)
 
-    monkeypatch.setattr(sources, "_KEEP_BYTES", 1000)
+    monkeypatch.setattr(synthetic_source, "_KEEP_BYTES", 1000)
     other = SyntheticSource(SPEC, SyntheticConfig(num_train=8, seed=11))
     np.testing.assert_array_equal(other.clip(5), first)
     np.testing.assert_array_equal(other.clip(5), first)
@@ -60,7 +62,7 @@ def test_clips_that_are_kept_are_those_that_are_drawn(monkeypatch):
 def test_clips_are_drawn_once_for_all_sources_of_a_run(monkeypatch):
     config = SyntheticConfig(num_train=9, seed=12)
     clip = SyntheticSource(SPEC, config).clip(0)
-    monkeypatch.setattr(sources, "draw_clip", None)
+    monkeypatch.setattr(synthetic_source, "draw_clip", None)
 
     np.testing.assert_array_equal(SyntheticSource(SPEC, config).clip(0), clip)
 
@@ -121,7 +123,6 @@ def test_settings_of_the_config_reach_training_clips(folder):
         (DataConfig(source="kinetics400"), SPEC, "expected one of synthetic_motion"),
         (DataConfig(source="folder:/no/such/place"), SPEC, "/no/such/place does not"),
         (DataConfig(source="csv:/no/list.csv"), SPEC, "/no/list.csv does not exist"),
-        (DataConfig(), ClipSpec(num_frames=4, channels=2), "model wants 2"),
         (
             DataConfig(source="folder:.", short_side=(8, 40), flip_rate=2.0),
             SPEC,
@@ -158,3 +159,20 @@ def test_a_video_that_is_gone_is_a_video_error(tmp_path):
 
     with pytest.raises(VideoError, match="does not exist"):
         source.clip(0)
+
+
+def test_windows_of_frames_are_drawn_for_flow():
+    flow = SPEC.with_modality("flow", flow_length=2)
+    source = make_source(DataConfig(), flow)
+    plain = make_source(DataConfig(), dataclasses.replace(SPEC, num_frames=6))
+    frames = plain.clip(3)
+    want = [0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5]
+    np.testing.assert_array_equal(source.clip(3), frames[want])
+    assert source.clip(3).shape == flow.pixels_shape
+
+
+def test_classes_of_both_kinds_are_drawn_for_two_streams():
+    source = make_source(DataConfig(source="synthetic_two_stream"), SPEC, split="eval")
+    assert source.label_names[2:4] == ("clockwise", "red")
+    assert source.paths[3].startswith("synthetic_two_stream/eval/red/")
+    assert not np.array_equal(source.clip(3), make_source(DataConfig(), SPEC).clip(3))

@@ -1,9 +1,16 @@
 """synthetic_motion: what moves how, and that single frames tell nothing."""
 
+import colorsys
+
 import numpy as np
 import pytest
 
-from vidjax.data.synthetic import CLASSES, draw_clip, trace_motion
+from vidjax.data.synthetic import (
+    CLASSES,
+    TWO_STREAM_CLASSES,
+    draw_clip,
+    trace_motion,
+)
 
 LABELS = range(len(CLASSES))
 
@@ -152,3 +159,34 @@ def test_impossible_clips_are_refused(arguments, message):
 def test_an_impossible_motion_is_refused(label, num_frames):
     with pytest.raises(ValueError, match="must be"):
         trace_motion(label, num_frames=num_frames, seed=0)
+
+
+def test_hues_tell_classes_and_motions_do_not():
+    def shape_hues(label):
+        """Hues of the brightest pixels, in turns."""
+        hues = []
+        for seed in range(12):
+            clip = draw_clip(
+                label, num_frames=1, size=48, seed=seed, classes=TWO_STREAM_CLASSES
+            )
+            pixels = clip[0].reshape(-1, 3)
+            best = pixels[np.argsort(pixels.max(axis=1))[-40:]]
+            best = best[np.argmax(np.ptp(best, axis=1))] / 255
+            hues.append(colorsys.rgb_to_hsv(*best)[0])
+        return np.array(hues)
+
+    for name, hue in {"red": 0.0, "green": 0.25, "cyan": 0.5, "left": 0.75}.items():
+        found = shape_hues(TWO_STREAM_CLASSES.index(name))
+        assert np.abs((found - hue + 0.5) % 1 - 0.5).max() < 0.125, name
+
+
+def test_clips_told_by_hue_move_in_all_the_ways_of_the_others():
+    def kind(seed):
+        red = TWO_STREAM_CLASSES.index("red")
+        motion = trace_motion(red, num_frames=3, seed=seed, classes=TWO_STREAM_CLASSES)
+        shift = _wrapped(np.diff(motion.position[:, 0]), 1).round(6)
+        return np.sign(shift[0]), np.ptp(motion.angle) > 0
+
+    kinds = [kind(seed) for seed in range(60)]
+    assert set(kinds) == {(-1, False), (1, False), (0, True)}
+    assert min(kinds.count(k) for k in set(kinds)) > 10

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import vidjax
 from vidjax.models.registry import create_model, list_models, model_card
 
 TINY = create_model("raft_tiny")
@@ -201,3 +202,14 @@ def test_what_makes_no_run_is_refused():
         apply(TINY, flow_init=jnp.zeros((2, 8, 8, 2)))
     with pytest.raises(ValueError, match="'top'"):
         apply(create_model("raft_tiny", padding="top"))
+
+
+def test_the_public_function_takes_bytes():
+    variables, image0, image1 = _setting()
+    pixels = [jnp.round((x + 1) * 127.5).astype(jnp.uint8) for x in (image0, image1)]
+    flow = jax.jit(
+        functools.partial(vidjax.flow.raft, model="raft_tiny", iterations=1)
+    )(*pixels, variables=variables)
+    values = [x.astype(jnp.float32) / 127.5 - 1 for x in pixels]
+    expected, _ = _compiled(1)(variables, *values)
+    np.testing.assert_allclose(flow, expected, atol=1e-4)

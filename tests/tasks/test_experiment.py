@@ -44,9 +44,26 @@ def test_views_are_those_of_the_card_unless_the_config_says_otherwise():
     assert views.average == model_card("i3d_rgb").views.average
 
 
-def test_a_model_of_optical_flow_is_refused():
-    with pytest.raises(ValueError, match=r"i3d_flow wants clips of 2 channels"):
-        make_spec(Config(model="i3d_flow"))
+def test_models_on_flow_see_flow_and_read_frames():
+    spec = make_spec(Config(model="i3d_flow"))
+    assert spec.shape == (64, 224, 224, 2)
+    assert spec.pixels_shape == (128, 224, 224, 3)
+
+
+def test_a_network_for_colours_can_be_given_flow():
+    data = DataConfig(modality="flow", flow_length=3, flow_stack="centred")
+    spec = make_spec(Config(model="tsn_resnet50", data=data))
+    assert spec.shape == (8, 224, 224, 6)
+    assert list(spec.window) == [-1, 0, 1, 2]
+    both = make_spec(Config(model="i3d_rgb", data=DataConfig(modality="rgb+flow")))
+    assert both.channels == 3 + 2 * 5
+
+
+def test_a_network_for_flow_keeps_its_modality():
+    with pytest.raises(ValueError, match=r"i3d_flow takes 'flow' with 1 .*'rgb'"):
+        make_spec(Config(model="i3d_flow", data=DataConfig(modality="rgb")))
+    with pytest.raises(ValueError, match=r"i3d_two_stream .*data\.flow_length 5"):
+        make_spec(Config(model="i3d_two_stream", data=DataConfig(flow_length=5)))
 
 
 @pytest.mark.parametrize("field", ["num_frames", "frame_stride", "size"])

@@ -63,11 +63,6 @@ def test_a_file_that_is_no_video_raises(tmp_path):
         vidjax.load_clip(path, "i3d_rgb")
 
 
-def test_a_flow_model_refuses_rgb_video(video):
-    with pytest.raises(ValueError, match="2 channels"):
-        vidjax.load_clip(video, "i3d_flow")
-
-
 def test_nothing_to_plot_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="nothing to plot"):
         plot_labels([], tmp_path / "x.png")

@@ -32,10 +32,13 @@ def _weights(name, folder):
 
 def _shrink(config, folder):
     """The same recipe for two steps of a small model on drawn clips."""
+    flow = config.objective == "flow"
     data = DataConfig(
+        source="scenes" if flow else "synthetic_motion",
         batch_size=8,
-        num_frames=4,
-        size=16,
+        num_frames=None if flow else 4,
+        size=64 if flow else 16,
+        flow_method="farneback",
         synthetic=SyntheticConfig(num_train=16, num_eval=8),
     )
     small = _small(config.model)

@@ -205,3 +205,10 @@ def test_all_problems_are_in_one_message():
 def test_a_run_without_steps_raises():
     with pytest.raises(ValueError, match="steps is at least 1"):
         make_schedule(OptimConfig(), steps=0)
+
+
+def test_one_cycle_rises_from_a_share_and_falls_to_almost_nothing():
+    config = OptimConfig(schedule="onecycle", learning_rate=1.0, warmup_steps=5)
+    schedule = make_schedule(config, steps=105)
+    rates = [float(schedule(step)) for step in (0, 5, 55, 105)]
+    np.testing.assert_allclose(rates, [1 / 25, 1.0, 0.5, 1 / 250_000], rtol=1e-4)

@@ -3,12 +3,15 @@
 import json
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from vidjax.cli.arguments import ConfigFlags, run_with_config
 from vidjax.config import Config
+
+if TYPE_CHECKING:
+    from vidjax.tasks.evaluate import EvalResult
 
 
 def run(argv: Sequence[str]) -> int:
@@ -16,11 +19,21 @@ def run(argv: Sequence[str]) -> int:
 
     Args:
         argv: Arguments after `vidjax evaluate`: CONFIG, overrides, and --workdir DIR or
-            --weights FILE.
+            --weights FILE; or --fuse and folders of runs.
 
     Returns:
         The exit code.
     """
+    if "--fuse" in argv:
+        return tyro.cli(
+            _fuse,
+            args=list(argv),
+            prog="vidjax evaluate",
+            description="Adds the scores of finished runs, such as one on colours and "
+            "one on flow.\n\nexample: vidjax evaluate --fuse runs/rgb runs/flow "
+            "--weights 1 1.5",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
     return run_with_config(
         argv,
         _make_command,
@@ -29,8 +42,39 @@ def run(argv: Sequence[str]) -> int:
         "of its card: top-1, top-5, mean class accuracy, confusion matrix.\n\n"
         "example: vidjax evaluate quickstart --workdir runs/quickstart\n"
         "and again, joined otherwise: vidjax evaluate quickstart --join "
-        "runs/quickstart/scores.npz --eval.average logits",
+        "runs/quickstart/scores.npz --eval.average logits\n"
+        "and runs together: vidjax evaluate --fuse runs/rgb runs/flow --weights 1 1.5",
     )
+
+
+def _fuse(
+    *,
+    fuse: tuple[pathlib.Path, ...],
+    weights: tuple[float, ...] = (),
+    at: Literal["logits", "softmax"] = "logits",
+    json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
+) -> int:
+    """Fuses.
+
+    Args:
+        fuse: Folders of finished runs on the same data.
+        weights: Weight of each; all alike by default.
+        at: "logits" adds scores before softmax, "softmax" probabilities.
+        json_: Print one JSON object and nothing else.
+    """
+    from vidjax.tasks.fuse import fuse_runs
+
+    return _show(fuse_runs(fuse, weights=weights or None, at=at), json_)
+
+
+def _show(result: "EvalResult", as_json: bool) -> int:
+    from vidjax.cli.progress import show_evaluation
+
+    if as_json:
+        print(json.dumps(result.to_dict(), indent=2))
+    else:
+        show_evaluation(result)
+    return 0
 
 
 def _make_command(default: Config) -> Callable[..., int]:
@@ -55,7 +99,6 @@ def _make_command(default: Config) -> Callable[..., int]:
             json_: Print one JSON object and nothing else.
             config: The experiment.
         """
-        from vidjax.cli.progress import show_evaluation
         from vidjax.tasks.evaluate import evaluate as run_evaluation
         from vidjax.tasks.evaluate import join_scores
 
@@ -63,10 +106,6 @@ def _make_command(default: Config) -> Callable[..., int]:
             result = join_scores(join, average=config.eval.average)
         else:
             result = run_evaluation(config, workdir, weights, scores=scores)
-        if json_:
-            print(json.dumps(result.to_dict(), indent=2))
-        else:
-            show_evaluation(result)
-        return 0
+        return _show(result, json_)
 
     return evaluate

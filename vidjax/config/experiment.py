@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from vidjax.typing import (
     Average,
+    FlowMethod,
+    FlowStack,
     Interpolation,
+    Modality,
     Sampling,
     Temporal,
     TimeAttention,
@@ -18,14 +21,15 @@ class DataConfig:
     """Which videos, and how clips are taken from them.
 
     Attributes:
-        source: "synthetic_motion"; "folder:DIR" with one folder of videos a class, or
-            with folders "train" and "val" of such folders; "csv:FILE" with columns path
-            and label, and optionally split, start and end (seconds); or a published
-            set by its official lists: "kinetics400:DIR", "kinetics600:DIR",
-            "kinetics700:DIR", "ucf101:DIR", "hmdb51:DIR", "ssv2:DIR", "diving48:DIR",
-            "thumos14:DIR", "activitynet:DIR", where DIR has the videos; or
-            "records:DIR" with the shards that `vidjax prepare` wrote, or those of
-            others as "records:PATTERN", where {split} stands for train and eval.
+        source: "synthetic_motion"; "synthetic_two_stream"; "scenes", pairs of images
+            whose flow is known; "folder:DIR" with one folder of videos a class, or with
+            folders "train" and "val" of such folders; "csv:FILE" with columns path and
+            label, and optionally split, start and end (seconds); or a published set by
+            its official lists: "kinetics400:DIR", "kinetics600:DIR", "kinetics700:DIR",
+            "ucf101:DIR", "hmdb51:DIR", "ssv2:DIR", "diving48:DIR", "thumos14:DIR",
+            "activitynet:DIR", where DIR has the videos; or "records:DIR" with the
+            shards that `vidjax prepare` wrote, or those of others as "records:PATTERN",
+            where {split} stands for train and eval.
         annotations: Folder of the official lists; None looks where the videos are.
         fold: Which of the three splits of UCF101 and HMDB51, from 1.
         batch_size: Clips in a global batch; a multiple of the number of devices.
@@ -35,6 +39,14 @@ class DataConfig:
         sampling: How frames are chosen; None takes the model card's.
         size: Height and width of a clip in pixels; None takes the model card's.
         interpolation: How frames are resized; None takes the model card's.
+        modality: "rgb", "flow" or "rgb+flow"; None takes the model card's. A network
+            for colours takes any, with a first kernel to match.
+        flow_length: Flows L stacked at every frame; None takes the model card's, or 5
+            (TSN's) for a network for colours.
+        flow_stack: Which flows, "forward" from the frame or "centred" at it; None takes
+            the model card's.
+        flow_method: "tvl1" or "farneback", computed on the devices; None takes the
+            model card's.
         short_side: Smallest and largest short side, in pixels, to which a training
             video is resized before a random crop; None takes the model card's.
         flip_rate: Probability of a horizontal flip in training. A class whose name
@@ -62,6 +74,10 @@ class DataConfig:
     sampling: Sampling | None = None
     size: int | None = None
     interpolation: Interpolation | None = None
+    modality: Modality | None = None
+    flow_length: int | None = None
+    flow_stack: FlowStack | None = None
+    flow_method: FlowMethod | None = None
     short_side: tuple[int, int] | None = None
     flip_rate: float = 0.5
     augment: "AugmentConfig" = dataclasses.field(
@@ -135,7 +151,8 @@ class OptimConfig:
     Attributes:
         name: Optimizer: "sgd" with momentum, "adamw" or "lars".
         learning_rate: Largest learning rate, after warm-up.
-        schedule: "constant", "cosine" to zero at the last step, or "step".
+        schedule: "constant", "cosine" to zero at the last step, "step", or "onecycle":
+            linear up from 1/25 and down to almost nothing.
         warmup_steps: Steps over which the rate rises linearly from zero.
         drops: Steps at which a "step" schedule multiplies the rate by `drop_factor`.
         drop_factor: See `drops`.
@@ -160,7 +177,7 @@ class OptimConfig:
 
     name: Literal["sgd", "adamw", "lars"] = "sgd"
     learning_rate: float = 0.1
-    schedule: Literal["constant", "cosine", "step"] = "cosine"
+    schedule: Literal["constant", "cosine", "step", "onecycle"] = "cosine"
     warmup_steps: int = 0
     drops: tuple[int, ...] = ()
     drop_factor: float = 0.1
@@ -325,8 +342,8 @@ class Config:
         model_args: Arguments of its builder; `num_classes` follows from the data.
         compare: Models to train beside it and to set side by side in the report.
         objective: What is learned: "classification"; "localization", when actions of
-            untrimmed videos start and end; or "masked_pixels", the hidden
-            blocks of a masked autoencoder.
+            untrimmed videos start and end; "masked_pixels", the hidden blocks of a
+            masked autoencoder; or "flow", the flow of `data.source` "scenes".
         init: Weights to start from: a tag of the model card, or the path of a file or
             of the folder of a run. A classifier with another number of classes starts
             afresh.
@@ -348,7 +365,7 @@ class Config:
     model: str
     model_args: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     compare: tuple[Contender, ...] = ()
-    objective: Literal["classification", "localization", "masked_pixels"] = (
+    objective: Literal["classification", "localization", "masked_pixels", "flow"] = (
         "classification"
     )
     init: str | None = None

@@ -39,7 +39,7 @@ def classifiers(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({match[1] for match in found if match}))
 
 
-def count_classes(arrays: Arrays) -> int:
+def count_classes(arrays: Mapping[str, Any]) -> int:
     """Returns the classes of the classifier, 0 if there is none.
 
     Args:

@@ -130,7 +130,8 @@ def load_clip(
         end_sec: Where to end; None is the end of the video.
 
     Returns:
-        The clip, uint8 RGB in [0, 255], [1, T, H, W, 3].
+        The clip, uint8 RGB in [0, 255], [1, T, H, W, 3]; of `spec.pixels_shape`, so
+        with the frames of every window one after the other where flow is wanted.
 
     Raises:
         VideoError: If the video cannot be read.
@@ -155,7 +156,7 @@ def view_clip(
         views: The protocol; `test_clip` says which clip it makes of `spec`.
 
     Returns:
-        The clip, uint8 RGB in [0, 255], [T, H, W, 3].
+        The clip, uint8 RGB in [0, 255], [T, H, W, 3], as from `load_clip`.
 
     Raises:
         VideoError: If the video cannot be read.
@@ -172,6 +173,7 @@ def view_clip(
         fps=video.fps,
         shown=video.shown(_rate(spec)),
     )[number]
+    frames = _around(frames, video.shown(_rate(spec)), spec)
     mirrored = [False]
 
     def geometry(height: int, width: int) -> tuple[tuple[int, int], Box]:
@@ -226,7 +228,8 @@ def random_clip(
             f"{video.name} has {len(shown)} frames, and a clip spans {_span(spec)}."
         )
     indices = _draw_frames(len(shown), spec, float(position), rng)
-    clip = video.read(shown[indices], geometry, spec.interpolation)
+    frames = _around(shown[indices], shown, spec)
+    clip = video.read(frames, geometry, spec.interpolation)
     flipped = bool(flip < flip_rate)
     clip = flip_clip(clip) if flipped else clip
     if augment.rand_augment is not None:
@@ -234,6 +237,18 @@ def random_clip(
         clip = rand_augment(clip, rng=rng, layers=layers, magnitude=magnitude)
     clip = jitter_colors(clip, rng=rng, augment=augment)
     return np.ascontiguousarray(erase(clip, rng=rng, rate=augment.erase_rate)), flipped
+
+
+def _around(frames: np.ndarray, shown: np.ndarray, spec: ClipSpec) -> np.ndarray:
+    """The frames of the windows around frames [T], one after the other, [T * W].
+
+    Beyond the ends of the video its outermost frames are repeated, between which
+    nothing moves.
+    """
+    if spec.modality == "rgb":
+        return frames
+    places = np.searchsorted(shown, frames)[:, None] + np.array(spec.window)[None]
+    return shown[np.clip(places, 0, len(shown) - 1)].ravel()
 
 
 def _draw_frames(

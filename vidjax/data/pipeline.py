@@ -103,7 +103,7 @@ def train_batches(
     dataset = tf.data.Dataset.range(_END).map(
         tf.autograph.experimental.do_not_convert(choose)
     )
-    return _iterate(dataset, loader, fields, source.spec.shape, local, workers)
+    return _iterate(dataset, loader, fields, source.spec.pixels_shape, local, workers)
 
 
 def eval_batches(

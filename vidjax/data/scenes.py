@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 _DRIFT = (0.0, 0.02)  # Speed of the background, in shares of the frame's side.
 _ANGLES = 512  # Entries of the table that holds an outline.
+_HUE_APART = 0.5  # Turns from the background's hue to the shape's.
 _RIM = 0.1  # Width of the rim, in shares of the radius.
 
 
@@ -97,20 +98,23 @@ class Motion:
         )
 
 
-def draw_scene(rng: np.random.Generator) -> Scene:
+def draw_scene(rng: np.random.Generator, *, hue: float | None = None) -> Scene:
     """Draws a scene.
 
     Args:
         rng: Where randomness comes from.
+        hue: Of the shape, in turns, give or take 0.12; None draws one.
 
     Returns:
         The scene at its first frame; position, orientation and size are uniform on
         their cycles, and so are the phases of all textures.
     """
-    x, y, angle, size, heading, speed, hue = rng.random(7)
+    x, y, angle, size, heading, speed, ground_hue = rng.random(7)
+    if hue is not None:
+        ground_hue = hue - _HUE_APART
     pace = _DRIFT[0] + (_DRIFT[1] - _DRIFT[0]) * speed
     drift = pace * np.array([np.cos(2 * np.pi * heading), np.sin(2 * np.pi * heading)])
-    shape_colours, ground_colours, rim_colour = _draw_colours(hue, rng)
+    shape_colours, ground_colours, rim_colour = _draw_colours(ground_hue, rng)
     return Scene(
         position=np.array([x, y]),
         angle=2 * np.pi * angle,
@@ -179,7 +183,7 @@ def _draw_colours(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draws bright colours for the shape and dark ones of another hue for the rest."""
     jitter = rng.uniform(-1, 1, 8)
-    far = hue + 0.5 + 0.12 * jitter[0]
+    far = hue + _HUE_APART + 0.12 * jitter[0]
     colours = _hsv_to_rgb(
         hue=[
             far,

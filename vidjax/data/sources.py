@@ -1,27 +1,29 @@
 """Sources: what turns the index of an example into a clip."""
 
-import dataclasses
 import difflib
-import functools
 import logging
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from vidjax.config import DataConfig, SyntheticConfig
+from vidjax.config import DataConfig
 from vidjax.data.clips import ONE_VIEW
 from vidjax.data.lists import Split, VideoList, read_csv, read_folder
 from vidjax.data.official import READERS as OFFICIAL
 from vidjax.data.official import read_official
 from vidjax.data.shards import open_shards
-from vidjax.data.synthetic import CLASSES, draw_clip
-from vidjax.data.video_source import FileSet, VideoSource, check_index
+from vidjax.data.synthetic import CLASSES, TWO_STREAM_CLASSES
+from vidjax.data.synthetic_source import SceneSource, SyntheticSource
+from vidjax.data.video_source import FileSet, VideoSource
 from vidjax.typing import ClipSpec, Views
 
-_SOURCES = ("synthetic_motion", "folder:DIR", "csv:FILE", "records:DIR")
+_SYNTHETIC = {
+    "synthetic_motion": CLASSES,
+    "synthetic_two_stream": TWO_STREAM_CLASSES,
+}
+_SOURCES = (*_SYNTHETIC, "scenes", "folder:DIR", "csv:FILE", "records:DIR")
 _READERS = {"folder": read_folder, "csv": read_csv}
 _LOG = logging.getLogger("vidjax.data")
-_KEEP_BYTES = 2**28  # Drawn clips are kept if all of a split fit into this.
 
 
 @runtime_checkable
@@ -86,137 +88,10 @@ class Source(Protocol):
             rng: Where randomness comes from.
 
         Returns:
-            The clip, uint8 [T, H, W, C] as `spec` says, and its class, which a flip may
-            have changed.
+            The clip, uint8 of the shape `spec.pixels_shape`, and its class, which a
+            flip may have changed.
         """
         ...
-
-
-@dataclasses.dataclass(frozen=True)
-class SyntheticSource:
-    """The clips of `synthetic_motion`, drawn when they are first wanted.
-
-    Labels go round, so that classes are balanced. There is one view, and no crop or
-    flip: left and right are labels.
-
-    Attributes:
-        spec: The clip; its frames and size matter.
-        config: How many clips, and the seed.
-        split: "train" or "eval"; no clip is in both.
-        label_names: Names of the classes.
-    """
-
-    spec: ClipSpec
-    config: SyntheticConfig = dataclasses.field(default_factory=SyntheticConfig)
-    split: Split = "train"
-    label_names: tuple[str, ...] = CLASSES
-
-    @property
-    def num_examples(self) -> int:
-        """Examples N."""
-        config = self.config
-        return config.num_train if self.split == "train" else config.num_eval
-
-    @property
-    def labels(self) -> np.ndarray:
-        """Class of each example in [0, K), int32 [N]."""
-        return np.arange(self.num_examples, dtype=np.int32) % len(self.label_names)
-
-    @property
-    def paths(self) -> tuple[str, ...]:
-        """Names of the examples, [N]."""
-        return tuple(
-            f"synthetic_motion/{self.split}/{self.label_names[label]}/{index:06d}"
-            for index, label in enumerate(self.labels)
-        )
-
-    def test_shape(self, views: Views) -> tuple[int, ...]:
-        """Returns the shape [T, H, W, C] of a clip, which is that of training.
-
-        Args:
-            views: Has no meaning here.
-
-        Returns:
-            The shape.
-        """
-        del views
-        return self.spec.shape
-
-    def clip(self, index: int, *, view: int = 0, views: Views = ONE_VIEW) -> np.ndarray:
-        """Returns one clip: a function of the seed, the split and the index alone.
-
-        Args:
-            index: Which example, in [0, N).
-            view: Has no meaning here.
-            views: Has no meaning here.
-
-        Returns:
-            The clip, uint8 [T, H, W, 3].
-
-        Raises:
-            ValueError: If there is no such example.
-
-        Example:
-            >>> source = SyntheticSource(ClipSpec(num_frames=4, size=16))
-            >>> source.clip(2).shape
-            (4, 16, 16, 3)
-        """
-        del view, views
-        check_index(index, self.num_examples)
-        spec = self.spec
-        return _drawing(
-            self.config.seed, self.split, self.num_examples, spec.num_frames, spec.size
-        ).clip(index)
-
-    def draw(self, index: int, *, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-        """Returns the same clip, and its class: nothing varies in training.
-
-        Args:
-            index: Which example, in [0, N).
-            rng: Has no meaning here.
-
-        Returns:
-            The clip, uint8 [T, H, W, 3], and its class.
-
-        Raises:
-            ValueError: If there is no such example.
-        """
-        del rng
-        return self.clip(index), index % len(self.label_names)
-
-
-class _Drawing:
-    """Draws the clips of a split, and keeps them if they all fit into memory."""
-
-    def __init__(
-        self, seed: int, split: Split, count: int, num_frames: int, size: int
-    ) -> None:
-        self._seed = (seed, 0 if split == "train" else 1)
-        self._num_frames, self._size = num_frames, size
-        shape = (count, num_frames, size, size, 3)
-        fits = np.prod(shape, dtype=np.int64) <= _KEEP_BYTES
-        self._kept = np.empty(shape, np.uint8) if fits else None
-        self._drawn = np.zeros(count, bool)
-
-    def clip(self, index: int) -> np.ndarray:
-        """Returns a clip, uint8 [T, H, W, 3], which the caller owns."""
-        if self._kept is not None and self._drawn[index]:
-            return self._kept[index].copy()
-        clip = draw_clip(
-            index % len(CLASSES),
-            num_frames=self._num_frames,
-            size=self._size,
-            seed=(*self._seed, index),
-        )
-        if self._kept is not None:
-            # Threads that draw the same clip at once write the same bytes.
-            self._kept[index] = clip
-            self._drawn[index] = True
-        return clip
-
-
-# The models that a config compares see the same clips: they are drawn once.
-_drawing = functools.lru_cache(maxsize=2)(_Drawing)
 
 
 def make_source(
@@ -242,13 +117,11 @@ def make_source(
         >>> source.num_examples, len(source.label_names)
         (4096, 10)
     """
-    if spec.channels != 3:
-        raise ValueError(
-            f"data.source={config.source!r} has 3 channels (RGB), and the model wants "
-            f"{spec.channels}."
-        )
-    if config.source == "synthetic_motion":
-        return SyntheticSource(spec, config.synthetic, split)
+    if config.source in _SYNTHETIC:
+        classes = _SYNTHETIC[config.source]
+        return SyntheticSource(spec, config.synthetic, split, classes, config.source)
+    if config.source == "scenes":
+        return SceneSource(config.synthetic, split)
     kind, _, where = config.source.partition(":")
     if where and kind in ("records", *_READERS, *OFFICIAL):
         _check_augmentation(config, spec)

@@ -15,6 +15,12 @@ cross-entropy is at least log K, which the network that knows nothing reaches. R
 time turns "left" into "right", so even the unordered set of frames has the same
 distribution for the two classes of such a pair.
 
+`synthetic_two_stream` has classes of two kinds. Some are told by the motion of a shape
+whose hue is always the same, the others by its hue, while its motion is one of those of
+the first kind, all equally likely. Whoever sees single frames knows the second kind and
+can only guess among the first; whoever sees motion alone does not know whether it is
+the class or chance.
+
 All numbers in this file are ours.
 """
 
@@ -38,6 +44,12 @@ CLASSES = (
 )
 """Names of the classes, by label: "swing" goes left and right, "bounce" up and down."""
 
+TWO_STREAM_CLASSES = ("left", "right", "clockwise", "red", "green", "cyan")
+"""Names of the classes of `synthetic_two_stream`: three by motion, three by hue."""
+
+_HUES = {"red": 0.0, "green": 0.25, "cyan": 0.5}  # Of the shape, in turns.
+_MOVING_HUE = 0.75  # Of shapes whose motion is the class.
+
 _MIN_SIZE = 8
 _PACE_FRAMES = 8  # Longer clips show the motion of this many frames more finely.
 
@@ -52,18 +64,24 @@ _CHUNK_PIXELS = 2**16
 
 
 def draw_clip(
-    label: int, *, num_frames: int, size: int, seed: int | Sequence[int]
+    label: int,
+    *,
+    num_frames: int,
+    size: int,
+    seed: int | Sequence[int],
+    classes: Sequence[str] = CLASSES,
 ) -> np.ndarray:
-    """Draws one clip of `synthetic_motion`.
+    """Draws one clip of `synthetic_motion`, or of other classes.
 
     With the same seed the first frame is the same for every label; what follows differs
     in motion alone. A clip of more than 8 frames shows the same motion more finely.
 
     Args:
-        label: Index into `CLASSES`.
+        label: Index into `classes`.
         num_frames: Frames T, at least 1.
         size: Height and width in pixels, at least 8.
         seed: Seed, or several numbers that make one together; none negative.
+        classes: `CLASSES`, or `TWO_STREAM_CLASSES`.
 
     Returns:
         The clip, uint8 RGB in [0, 255], [T, size, size, 3].
@@ -77,7 +95,7 @@ def draw_clip(
     """
     if size < _MIN_SIZE:
         raise ValueError(f"size must be at least {_MIN_SIZE} pixels, got {size}.")
-    scene, motion = _plan(label, num_frames, seed)
+    scene, motion = _plan(label, num_frames, seed, classes)
     step = max(1, _CHUNK_PIXELS // size**2)  # Bounds memory and stays in the cache.
     parts = [
         paint(scene, motion[start : start + step], size)
@@ -86,13 +104,20 @@ def draw_clip(
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def trace_motion(label: int, *, num_frames: int, seed: int | Sequence[int]) -> Motion:
+def trace_motion(
+    label: int,
+    *,
+    num_frames: int,
+    seed: int | Sequence[int],
+    classes: Sequence[str] = CLASSES,
+) -> Motion:
     """Returns where the shape of `draw_clip` is at each frame, without drawing it.
 
     Args:
-        label: Index into `CLASSES`.
+        label: Index into `classes`.
         num_frames: Frames T, at least 1.
         seed: As in `draw_clip`.
+        classes: As in `draw_clip`.
 
     Returns:
         The motion of the shape.
@@ -105,19 +130,27 @@ def trace_motion(label: int, *, num_frames: int, seed: int | Sequence[int]) -> M
         >>> bool(np.all(np.diff(x) % 1 < 0.1))  # "right"
         True
     """
-    return _plan(label, num_frames, seed)[1]
+    return _plan(label, num_frames, seed, classes)[1]
 
 
 def _plan(
-    label: int, num_frames: int, seed: int | Sequence[int]
+    label: int,
+    num_frames: int,
+    seed: int | Sequence[int],
+    classes: Sequence[str] = CLASSES,
 ) -> tuple[Scene, Motion]:
-    if not 0 <= label < len(CLASSES):
-        raise ValueError(f"label must be in [0, {len(CLASSES)}), got {label}.")
+    if not 0 <= label < len(classes):
+        raise ValueError(f"label must be in [0, {len(classes)}), got {label}.")
     if num_frames < 1:
         raise ValueError(f"num_frames must be at least 1, got {num_frames}.")
     rng = np.random.default_rng(seed)
-    scene = draw_scene(rng)  # Before the motion: the same for every label.
-    return scene, _move(scene, CLASSES[label], num_frames, rng)
+    name, moving = classes[label], [name for name in classes if name not in _HUES]
+    hue = None if len(moving) == len(classes) else _HUES.get(name, _MOVING_HUE)
+    # Before the motion: the same for every label.
+    scene = draw_scene(rng, hue=hue)
+    if name in _HUES:
+        name = moving[rng.integers(len(moving))]
+    return scene, _move(scene, name, num_frames, rng)
 
 
 def _move(scene: Scene, name: str, num_frames: int, rng: np.random.Generator) -> Motion:

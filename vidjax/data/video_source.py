@@ -104,7 +104,7 @@ class VideoSource:
         Returns:
             The shape.
         """
-        return test_clip(self.spec, views).shape
+        return test_clip(self.spec, views).pixels_shape
 
     def clip(self, index: int, *, view: int = 0, views: Views = ONE_VIEW) -> np.ndarray:
         """Returns one view for a test; see `vidjax.data.clips.view_clip`.

@@ -12,6 +12,7 @@ from vidjax.flow.colour import flow_to_image
 from vidjax.flow.farneback import farneback
 from vidjax.flow.files import read_flow, write_flow
 from vidjax.flow.metrics import endpoint_error
+from vidjax.flow.raft import raft
 from vidjax.flow.tvl1 import tvl1
 from vidjax.flow.warp import warp
 
@@ -19,6 +20,7 @@ __all__ = [
     "endpoint_error",
     "farneback",
     "flow_to_image",
+    "raft",
     "read_flow",
     "tvl1",
     "warp",

@@ -47,6 +47,8 @@ class RAFT(nn.Module):
 
     Attributes:
         layout: Widths.
+        iterations: Updates N where a call does not say otherwise. The authors train
+            with 12 and test with 24 (KITTI) or 32 (Sintel).
         padding: Where borders are repeated so that sides become multiples of 8:
             "centred" on both sides, as the authors do for Sintel, or "bottom", for
             KITTI: below, left and right.
@@ -63,6 +65,7 @@ class RAFT(nn.Module):
     """
 
     layout: Layout = LARGE
+    iterations: int = 12
     padding: Literal["centred", "bottom"] = "centred"
     lookup: Form | None = None
     volume_bytes: int = 2**31  # Ours.
@@ -76,7 +79,7 @@ class RAFT(nn.Module):
         image0: Float[Array, "..."],
         image1: Float[Array, "b h w c"] | None = None,
         *,
-        iterations: int = 12,
+        iterations: int | None = None,
         flow_init: Float[Array, "b h8 w8 2"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "b h w 2"], Endpoints]:
@@ -86,8 +89,7 @@ class RAFT(nn.Module):
             image0: [B, H, W, 3] with values in [-1, 1], at least 64 pixels a side; or,
                 without `image1`, clips of two frames [B, 2, H, W, 3].
             image1: [B, H, W, 3] as `image0`, or None.
-            iterations: Updates N, at least 1. The authors train with 12 and test with
-                24 (KITTI) or 32 (Sintel).
+            iterations: Updates N, at least 1; None takes those of the module.
             flow_init: Flow to start from, "coarse" of the pair of frames before this
                 one or any other in its form, [B, H', W', 2]; None starts from none.
             train: Whether to use batch statistics, and to give the flow after every
@@ -106,6 +108,7 @@ class RAFT(nn.Module):
             TypeError: If they are not of floating point.
         """
         image0, image1 = _check_pair(image0, image1)
+        iterations = self.iterations if iterations is None else iterations
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations}.")
         size = image0.shape[1:3]

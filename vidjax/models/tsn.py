@@ -103,7 +103,31 @@ def tsn_resnet50(**kwargs: Any) -> TSN:
     return TSN(**{"layout": resnet.RESNET50, **kwargs})
 
 
+@register(
+    clip=ClipSpec(num_frames=8, sampling="segments").with_modality(
+        "flow", flow_length=5
+    ),
+    params=24_349_584,
+    gmacs=34.907,
+    **_CARD,
+)
+def tsn_flow_resnet50(**kwargs: Any) -> TSN:
+    """TSN on ResNet-50, 8 segments of five stacked flows."""
+    return TSN(**{"layout": resnet.RESNET50, **kwargs})
+
+
 @register(clip=resnet.TINY_CLIP, params=73_370, gmacs=0.01557, **_CARD)
 def tsn_resnet_tiny(**kwargs: Any) -> TSN:
     """TSN on a ResNet of two blocks, for tests and short demonstrations."""
+    return TSN(**{"num_classes": 10, "layout": resnet.RESNET_TINY, **kwargs})
+
+
+@register(
+    clip=resnet.TINY_CLIP.with_modality("flow", flow_length=4),
+    params=74_090,
+    gmacs=0.017044,
+    **_CARD,
+)
+def tsn_flow_resnet_tiny(**kwargs: Any) -> TSN:
+    """TSN on four flows at each frame, for tests and demos."""
     return TSN(**{"num_classes": 10, "layout": resnet.RESNET_TINY, **kwargs})

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from vidjax.config import Config
 from vidjax.data.sources import Split, make_source
+from vidjax.flow.stack import see_motion
 from vidjax.localization.presets import preset
 from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.models.videomae_pretrain import VideoMAEPretrain
@@ -18,7 +19,10 @@ from vidjax.protocols import protocol
 from vidjax.tasks.detection_data import feature_sources, feature_spec
 from vidjax.typing import ClipSpec, FeatureSpec, Views
 
-_CLIP_FIELDS = ("num_frames", "frame_stride", "sampling", "size", "interpolation")
+_CLIP_FIELDS = (
+    *("num_frames", "frame_stride", "sampling", "size", "interpolation"),
+    *("flow_stack", "flow_method"),
+)
 _SPLITS: tuple[Split, Split] = ("train", "eval")
 _VIEW_FIELDS = ("num_clips", "num_crops", "average")
 
@@ -46,7 +50,7 @@ def make_spec(config: Config) -> Any:
         The `ClipSpec`; of a detector of actions, the `FeatureSpec`.
 
     Raises:
-        ValueError: If there is no such model, or it wants what videos do not have.
+        ValueError: If there is no such model, or it does not take the modality.
 
     Example:
         >>> from vidjax.config import DataConfig
@@ -56,12 +60,12 @@ def make_spec(config: Config) -> Any:
     """
     if config.objective == "localization":
         return feature_spec(config)
-    spec = _replace_given(clip_spec(config.model), config.data, _CLIP_FIELDS)
-    if spec.channels != 3:
-        raise ValueError(
-            f"{config.model} wants clips of {spec.channels} channels (optical flow), "
-            f"and {config.data.source} gives 3 (RGB)."
-        )
+    if config.objective == "flow":
+        _check_flow(config)
+        card: Any = model_card(config.model).clip
+    else:
+        card = _with_modality(clip_spec(config.model), config)
+    spec = _replace_given(card, config.data, _CLIP_FIELDS)
     if min(spec.num_frames, spec.frame_stride, spec.size) < 1:
         raise ValueError(
             "data.num_frames, data.frame_stride and data.size must be positive, got a "
@@ -116,6 +120,8 @@ def make_model(config: Config, num_classes: int) -> nn.Module:
     arguments = dict(config.model_args)
     if "dtype" in arguments:
         raise ValueError("Set `dtype` of the config, not model_args.dtype.")
+    if config.objective == "flow":
+        return create_model(config.model, dtype=config.dtype, **arguments)
     if config.objective == "masked_pixels":
         # What it predicts are the values of a block, as many as it says itself.
         model = create_model(config.model, dtype=config.dtype, **arguments)
@@ -158,12 +164,13 @@ def make_prepare(
         dtype: Type of the computation.
 
     Returns:
-        A function from uint8 [B, T, H, W, C] to `dtype` [B, T, H, W, C]; features stay
-        as they are.
+        A function from the frames that are read for clips, uint8 [B, T * W, H, W, 3],
+        to `dtype` [B, T, H, W, C]; features stay as they are. Flow is computed in it,
+        on the devices.
     """
     if isinstance(spec, FeatureSpec):
         return lambda features: features
-    return functools.partial(
+    to_values = functools.partial(
         normalize,
         value_range=spec.value_range,
         mean=spec.mean,
@@ -171,6 +178,9 @@ def make_prepare(
         channel_order=spec.channel_order,
         dtype=dtype,
     )
+    if spec.modality == "rgb":
+        return to_values
+    return lambda frames: to_values(see_motion(frames, spec))
 
 
 def make_sources(config: Config) -> Sources:
@@ -204,6 +214,16 @@ def describe_devices() -> str:
     return f"{len(devices)} x {devices[0].device_kind}"
 
 
+def _check_flow(config: Config) -> None:
+    task = model_card(config.model).task
+    if task != "flow" or config.data.source != "scenes":
+        raise ValueError(
+            'objective="flow" is for networks of flow, such as raft_large, on '
+            f'data.source "scenes": got {config.model}, whose task is {task!r}, on '
+            f"{config.data.source!r}."
+        )
+
+
 def _check_autoencoder(config: Config, model: nn.Module) -> None:
     if isinstance(model, VideoMAEPretrain) == (config.objective == "masked_pixels"):
         return
@@ -213,6 +233,21 @@ def _check_autoencoder(config: Config, model: nn.Module) -> None:
         f"videomae_base_pretrain, and only for them: {config.model} is {kind}, and the "
         f'objective is "{config.objective}".'
     )
+
+
+def _with_modality(card: ClipSpec, config: Config) -> ClipSpec:
+    data = config.data
+    wanted = data.modality or card.modality
+    length = data.flow_length or (5 if card.modality == "rgb" else card.flow_length)
+    if card.modality == "rgb":
+        return card.with_modality(wanted, flow_length=length)
+    if (wanted, length) != (card.modality, card.flow_length):
+        raise ValueError(
+            f"{config.model} takes {card.modality!r} with {card.flow_length} flows at "
+            f"every frame, and the config says data.modality {wanted!r} and "
+            f"data.flow_length {length}."
+        )
+    return card
 
 
 def _replace_given(card: Any, config: Any, fields: tuple[str, ...]) -> Any:

@@ -16,12 +16,8 @@ from vidjax.config import Config
 from vidjax.data.features import FeatureSource, train_feature_batches
 from vidjax.data.pipeline import train_batches
 from vidjax.tasks.events import Event, Finished, Started
-from vidjax.tasks.experiment import (
-    describe_devices,
-    make_prepare,
-    make_state_parts,
-)
-from vidjax.tasks.objective import goodness, make_losses, make_test
+from vidjax.tasks.experiment import describe_devices, make_state_parts
+from vidjax.tasks.objective import goodness, make_inputs, make_losses, make_test
 from vidjax.tasks.recorder import Recorder
 from vidjax.tasks.run import Emit, Run, prepare_run
 from vidjax.tasks.workdir import (
@@ -245,7 +241,7 @@ def _compile_step(run: Run, mesh: Mesh, state: TrainState, shardings: Any) -> Tr
     step = make_train_step(
         run.model,
         make_optimizer(config.optim, config.steps),
-        prepare=make_prepare(run.spec, config.dtype),
+        prepare=make_inputs(run),
         losses=make_losses(run),
         mixing=config.mixing,
         average_decay=config.optim.average_decay or 0.0,
@@ -272,7 +268,7 @@ def _batch_like(run: Run, rows: NamedSharding) -> dict[str, Any]:
 
     source, shape = run.sources.train, run.spec.shape
     if not isinstance(source, FeatureSource):
-        clip, label = like("uint8", *shape), like("int32")
+        clip, label = like("uint8", *source.spec.pixels_shape), like("int32")
         return {"clip": clip, "label": label, "mask": like("bool")}
     most = source.most_actions
     return {

@@ -17,6 +17,7 @@ from vidjax.tasks.detection import (
 )
 from vidjax.tasks.evaluate import EvalResult, make_scorer, measure, score
 from vidjax.tasks.experiment import make_prepare, make_views
+from vidjax.tasks.learn_flow import Draw, flow_losses, make_draw, make_images
 from vidjax.tasks.reconstruct import (
     ReconstructionResult,
     gather_losses,
@@ -25,13 +26,28 @@ from vidjax.tasks.reconstruct import (
 )
 from vidjax.tasks.run import Run
 from vidjax.train.sharding import batch_sharding, put_batch, replicated
-from vidjax.train.step import Losses, classification
+from vidjax.train.step import Losses, Prepare, classification
 
 OnScored = Callable[[int, int], None]
 Result = EvalResult | ReconstructionResult | LocalizationResult
 Test = Callable[[Mapping[str, Any], OnScored], Result]
 """From variables on the devices, and what is told of clips done and clips to do, to the
 result on the held-out split."""
+
+
+def make_inputs(run: Run) -> Prepare:
+    """Returns what turns what the source of a run gives into what its model wants.
+
+    Args:
+        run: The run.
+
+    Returns:
+        A function on arrays [B, ...].
+    """
+    config = run.config
+    if config.objective == "flow":
+        return make_images(_draw(run), config.dtype)
+    return make_prepare(run.spec, config.dtype)
 
 
 def make_losses(run: Run) -> Losses:
@@ -45,6 +61,8 @@ def make_losses(run: Run) -> Losses:
     """
     if run.config.objective == "localization":
         return detection_losses(preset(run.config.model))
+    if run.config.objective == "flow":
+        return flow_losses(_draw(run))
     if isinstance(run.model, VideoMAEPretrain):
         return reconstruction(run.model.layout.patch)
     return classification(run.config.optim.label_smoothing)
@@ -62,11 +80,9 @@ def make_test(run: Run, mesh: Mesh) -> Test:
     """
     if run.config.objective == "localization":
         return make_detection_test(run, mesh)
-    if isinstance(run.model, VideoMAEPretrain):
+    if run.config.objective != "classification":
         step = make_loss_step(
-            run.model,
-            prepare=make_prepare(run.spec, run.config.dtype),
-            losses=make_losses(run),
+            run.model, prepare=make_inputs(run), losses=make_losses(run)
         )
         jitted = jax.jit(step, out_shardings=replicated(mesh))
         return functools.partial(_test_reconstruction, run, mesh, jitted)
@@ -90,6 +106,10 @@ def goodness(metrics: Mapping[str, float]) -> float:
     """
     found = next((metrics[m] for m in ("top1", "average_map") if m in metrics), None)
     return -metrics["loss"] if found is None else found
+
+
+def _draw(run: Run) -> Draw:
+    return make_draw(run.spec.size, run.config.data.synthetic.seed)
 
 
 def _test_classification(

@@ -11,13 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax import traverse_util
 from jaxtyping import Array, Float
 
 from vidjax import data
 from vidjax.convert import load_variables
+from vidjax.convert.variables import count_classes
 from vidjax.eval.views import ViewScores, position_scores
 from vidjax.models.registry import clip_spec, create_model, model_card
-from vidjax.ops.pixels import normalize
+from vidjax.tasks.experiment import make_prepare
 from vidjax.tasks.workdir import load_workdir
 from vidjax.typing import Clip, ClipSpec, Views
 
@@ -86,14 +88,12 @@ class Recognizer:
             path: A video file.
 
         Returns:
-            Probabilities [K], float64, averaged over the views; and the first view,
-            uint8 [T, H, W, C].
+            Probabilities [K], float64, averaged over the views; and the frames that
+            were read for the first view, uint8 [T, H, W, 3].
 
         Raises:
-            ValueError: If the file is no video that can be read, or the model wants
-                other channels than a video has.
+            ValueError: If the file is no video that can be read.
         """
-        _check_channels(self.spec)
         # A test may take a clip as long as the video; a label shall not cost that.
         views = dataclasses.replace(self.views, num_frames=None)
         scores = ViewScores(
@@ -193,7 +193,7 @@ def make_recognizer(
     Raises:
         ValueError: If the number of labels is not that of the classes.
     """
-    num_classes = int(variables["params"]["logits"]["bias"].shape[0])
+    num_classes = count_classes(traverse_util.flatten_dict(variables, sep="/"))
     card = model_card(name)
     names = tuple(labels) if labels is not None else _published_names(name, num_classes)
     if len(names) != num_classes:
@@ -239,6 +239,8 @@ def predict(
 def load_clip(path: StrPath, name: str) -> Clip:
     """Decodes, samples, resizes, crops and normalises a video for a model.
 
+    Of models on flow, flow is computed.
+
     Args:
         path: A video file.
         name: Registered name of a model; its card says which clip.
@@ -247,12 +249,10 @@ def load_clip(path: StrPath, name: str) -> Clip:
         The clip from the middle of the video, [1, T, H, W, C], float32.
 
     Raises:
-        ValueError: If there is no such model, the file is no video that can be read, or
-            the model wants other channels than a video has.
+        ValueError: If there is no such model, or the file is no video that can be read.
     """
     spec = clip_spec(name)
-    _check_channels(spec)
-    return _normalize(jnp.asarray(data.load_clip(path, spec)), spec)
+    return make_prepare(spec, "float32")(jnp.asarray(data.load_clip(path, spec)))
 
 
 def plot_labels(results: Sequence[VideoLabels], path: StrPath) -> None:
@@ -278,14 +278,6 @@ def plot_labels(results: Sequence[VideoLabels], path: StrPath) -> None:
     save_figure(figure, pathlib.Path(path))
 
 
-def _check_channels(spec: ClipSpec) -> None:
-    if spec.channels != 3:
-        raise ValueError(
-            f"The model wants {spec.channels} channels (optical flow), and a video "
-            "file gives 3 (RGB). Choose the RGB variant of the model."
-        )
-
-
 def _published_names(name: str, num_classes: int) -> tuple[str, ...]:
     for weights in model_card(name).weights:
         if weights.labels is not None and weights.num_classes == num_classes:
@@ -293,19 +285,9 @@ def _published_names(name: str, num_classes: int) -> tuple[str, ...]:
     return tuple(f"class {k}" for k in range(num_classes))
 
 
-def _normalize(clip: Array, spec: ClipSpec) -> Clip:
-    return normalize(
-        clip,
-        value_range=spec.value_range,
-        mean=spec.mean,
-        std=spec.std,
-        channel_order=spec.channel_order,
-    )
-
-
 @functools.partial(jax.jit, static_argnames=("model", "spec"))
 def _logits(
     model: nn.Module, spec: ClipSpec, variables: dict[str, Any], clip: Array
 ) -> tuple[Float[Array, "b k"], Float[Array, "b k"]]:
-    logits, endpoints = model.apply(variables, _normalize(clip, spec))  # type: ignore[misc]
+    logits, endpoints = model.apply(variables, make_prepare(spec, "float32")(clip))  # type: ignore[misc]
     return logits, position_scores(logits, dict(endpoints))

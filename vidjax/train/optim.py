@@ -13,6 +13,10 @@ from vidjax.train.layer_rates import rate_factors
 Schedule = Callable[[Any], jax.Array]
 
 
+_CYCLE_BEGIN = 1 / 25  # div_factor of torch.optim.lr_scheduler.OneCycleLR.
+_CYCLE_END = _CYCLE_BEGIN / 1e4  # And its final_div_factor.
+
+
 def make_schedule(config: OptimConfig, steps: int) -> Schedule:
     """Returns the learning rate as a function of the number of updates done.
 
@@ -21,7 +25,10 @@ def make_schedule(config: OptimConfig, steps: int) -> Schedule:
 
         constant    r,
         cosine      e + (r - e) * (1 + cos(pi * (s - w) / (steps - w))) / 2,
-        step        r * drop_factor ** (number of `drops` that are <= s).
+        step        r * drop_factor ** (number of `drops` that are <= s),
+        onecycle    linear from r to r / 250,000 at the last step.
+
+    A "onecycle" schedule begins at r / 25 instead of zero.
 
     Args:
         config: The optimizer's section of a config.
@@ -41,10 +48,13 @@ def make_schedule(config: OptimConfig, steps: int) -> Schedule:
 
     References:
         Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts",
-        ICLR 2017, Sec. 3, https://arxiv.org/abs/1608.03983, without restarts.
+        ICLR 2017, Sec. 3, https://arxiv.org/abs/1608.03983, without restarts. Smith and
+        Topin, "Super-Convergence", 2018, https://arxiv.org/abs/1708.07120 ("onecycle",
+        with the two ratios of PyTorch's `OneCycleLR`).
     """
     _check(config, steps)
     warmup = config.warmup_steps
+    begin = _CYCLE_BEGIN if config.schedule == "onecycle" else 0.0
 
     def schedule(step: Any) -> jax.Array:
         step = jnp.asarray(step, jnp.float32)
@@ -56,10 +66,15 @@ def make_schedule(config: OptimConfig, steps: int) -> Schedule:
         elif config.schedule == "step":
             drops = jnp.asarray(config.drops, jnp.float32)
             scale = config.drop_factor ** jnp.sum(step >= drops)
+        elif config.schedule == "onecycle":
+            done = (step - warmup) / max(steps - warmup, 1)
+            done = jnp.clip(done, 0.0, 1.0)
+            scale = (1.0 - done) + _CYCLE_END * done
         else:
             scale = jnp.ones(())
         if warmup:
-            scale = jnp.where(step < warmup, step / warmup, scale)
+            rising = begin + (1.0 - begin) * step / warmup
+            scale = jnp.where(step < warmup, rising, scale)
         return jnp.asarray(config.learning_rate * scale, jnp.float32)
 
     return schedule
