@@ -50,6 +50,7 @@ def _shrink(config, folder):
     return dataclasses.replace(
         config,
         model=small,
+        model_args={"iterations": 1} if flow else config.model_args,
         compare=(),
         init=init,
         inflation=inflation,
@@ -65,7 +66,7 @@ def _on_clips(name):
     return load_config(name).objective != "localization"
 
 
-@pytest.mark.parametrize("name", filter(_on_clips, list_configs()))
+@pytest.mark.parametrize("name", [*filter(_on_clips, list_configs())])
 def test_a_shipped_recipe_trains(name, tmp_path):
     config = load_config(name)
 
