@@ -46,7 +46,7 @@ def get_config() -> Config:
             nesterov=True,
             weight_decay=5e-4,
         ),
-        steps=1000,
+        steps=1500,
         eval_every=500,
         save_every=500,
         log=LogConfig(every=20),
