@@ -24,6 +24,7 @@ _HOMES = {
     "list_configs": "vidjax.config",
     "load_clip": "vidjax.tasks.predict",
     "predict": "vidjax.tasks.predict",
+    "localize": "vidjax.tasks.localize",
     "fit": "vidjax.tasks.fit",
     "evaluate": "vidjax.tasks.evaluate",
 }

@@ -10,9 +10,9 @@ def test_a_video_becomes_an_array_and_progress_is_told(video_folder, tmp_path, c
     out = tmp_path / "a.npz"
     flags = ["--method", "farneback", "--out", str(out), "--batch", "4"]
     assert main(["flow", video, *flags]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "farneback: 0/11 flows"
-    assert lines[-1] == f"{out}: 11 flows, 11 computed"
+    streams = capsys.readouterr()
+    assert streams.err.splitlines()[0] == "farneback: 0/11 flows"
+    assert streams.out == f"{out}: 11 flows, 11 computed\n"
     with np.load(out) as archive:
         assert archive["flow"].shape == (11, 48, 48, 2)
     assert main(["flow", video, *flags]) == 0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette (2008), which colour-blind readers can tell apart.
-_COLOURS: tuple[str, ...] = (
+COLOURS: tuple[str, ...] = (
     "#0072B2",
     "#D55E00",
     "#009E73",
@@ -41,7 +41,7 @@ def table_figure(
     Raises:
         ImportError: If matplotlib is missing.
     """
-    figure, (axes,) = _figure(_WIDTH, 0.9 + 0.34 * len(rows))
+    figure, (axes,) = new_figure(_WIDTH, 0.9 + 0.34 * len(rows))
     axes.axis("off")
     axes.set_title(title, loc="left", color=_INK, weight="bold")
     table = axes.table(
@@ -77,7 +77,7 @@ def curves_figure(
     Raises:
         ImportError: If matplotlib is missing.
     """
-    figure, panes = _figure(_WIDTH, 3.4, panes=len(panels))
+    figure, panes = new_figure(_WIDTH, 3.4, panes=len(panels))
     for axes, (title, lines) in zip(panes, panels.items(), strict=True):
         percent = title.endswith("%")
         for (name, points), colour in zip(lines.items(), _cycle(), strict=False):
@@ -118,7 +118,7 @@ def confusion_figure(
         ImportError: If matplotlib is missing.
     """
     side = _WIDTH / len(confusions)
-    figure, panes = _figure(_WIDTH, min(side + 1.2, 9.0), panes=len(confusions))
+    figure, panes = new_figure(_WIDTH, min(side + 1.2, 9.0), panes=len(confusions))
     for axes, (name, confusion) in zip(panes, confusions.items(), strict=True):
         share = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
         axes.imshow(share, cmap="Blues", vmin=0.0, vmax=1.0)
@@ -165,7 +165,7 @@ def strip_figure(
         ImportError: If matplotlib is missing.
     """
     count, frames = clips.shape[:2]
-    figure, _ = _figure(_WIDTH, _WIDTH / (frames + 4.2) * count * 1.08, panes=0)
+    figure, _ = new_figure(_WIDTH, _WIDTH / (frames + 4.2) * count * 1.08, panes=0)
     grid = figure.add_gridspec(
         count, 2, width_ratios=(frames, 4.2), wspace=0.02, hspace=0.12
     )
@@ -210,7 +210,7 @@ def predictions_figure(
         ImportError: If matplotlib is missing.
     """
     count = len(names)
-    figure, _ = _figure(_WIDTH, 2.1 * count, panes=0)
+    figure, _ = new_figure(_WIDTH, 2.1 * count, panes=0)
     grid = figure.add_gridspec(count, 2, width_ratios=(3, 2), wspace=0.5, hspace=0.45)
     for row in range(count):
         picture = figure.add_subplot(grid[row, 0])
@@ -237,7 +237,7 @@ def costs_figure(
     Raises:
         ImportError: If matplotlib is missing.
     """
-    figure, panes = _figure(_WIDTH, 1.1 + 0.2 * len(names), panes=len(panels))
+    figure, panes = new_figure(_WIDTH, 1.1 + 0.2 * len(names), panes=len(panels))
     figure.suptitle(title, x=0.01, ha="left", color=_INK, weight="bold", fontsize=11)
     places = np.arange(len(names))[::-1]
     for axes, (kind, values), colour in zip(
@@ -315,7 +315,7 @@ def _bars(axes: "Axes", predictions: Sequence[tuple[str, float]]) -> None:
     labels = [label for label, _ in predictions]
     values = [100 * probability for _, probability in predictions]
     places = np.arange(len(labels))[::-1]
-    axes.barh(places, values, color=_COLOURS[0], height=0.62)
+    axes.barh(places, values, color=COLOURS[0], height=0.62)
     axes.set_yticks(places, labels, fontsize=8)
     axes.set_xlim(0, 112)
     axes.set_xticks([])
@@ -326,8 +326,20 @@ def _bars(axes: "Axes", predictions: Sequence[tuple[str, float]]) -> None:
     axes.tick_params(length=0)
 
 
-def _figure(width: float, height: float, *, panes: int = 1) -> "tuple[Figure, Any]":
-    """A figure of its own, so that no global state of pyplot is touched."""
+def new_figure(width: float, height: float, *, panes: int = 1) -> "tuple[Figure, Any]":
+    """Makes a figure of its own, so that no global state of pyplot is touched.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        panes: Plots side by side; 0 leaves it to the caller to add some.
+
+    Returns:
+        A matplotlib figure, and its panes.
+
+    Raises:
+        ImportError: If matplotlib is missing.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -348,4 +360,4 @@ def _figure(width: float, height: float, *, panes: int = 1) -> "tuple[Figure, An
 
 
 def _cycle() -> list[str]:
-    return list(_COLOURS) * 8
+    return list(COLOURS) * 8

@@ -1,15 +1,14 @@
 """`vidjax flow`: a video in, its optical flow out."""
 
+import functools
 import pathlib
 from collections.abc import Sequence
 from typing import Annotated
 
 import tyro
-from rich import console, progress
 
+from vidjax.cli.count_view import CountView
 from vidjax.tasks.flow import FlowOptions, compute_flow
-
-_PLAIN_LINES = 10  # A run without a terminal prints about so many progress lines.
 
 
 def run(argv: Sequence[str]) -> int:
@@ -64,8 +63,13 @@ def _flow(
         max_px: Flow in pixels that has full colour; by default the longest of a frame.
     """
     options = FlowOptions(method, weights, fps, _size(resize), bound, max_px)
-    with _Progress(method) as show:
-        result = compute_flow(video, out, options=options, batch=batch, progress=show)
+    with CountView("flows") as show:
+        result = compute_flow(
+            *(video, out),
+            options=options,
+            batch=batch,
+            progress=functools.partial(show, method),
+        )
     verb = (
         "is finished already" if not result.computed else f"{result.computed} computed"
     )
@@ -82,34 +86,3 @@ def _size(text: str | None) -> int | tuple[int, int] | None:
         raise ValueError(f"--resize takes 256 or 340x256 (width x height), got {text}.")
     numbers = [int(side) for side in sides]
     return numbers[0] if len(numbers) == 1 else (numbers[1], numbers[0])
-
-
-class _Progress:
-    """A bar on a terminal, lines without one."""
-
-    def __init__(self, method: str) -> None:
-        self._method = method
-        self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(bar_width=24),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            console=console.Console(stderr=True),
-            transient=True,
-        )
-        self._bar.disable = not self._bar.console.is_terminal
-        self._task = self._bar.add_task(method, total=None)
-        self._next_line = 0
-
-    def __enter__(self) -> "_Progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def __call__(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total)
-        if self._bar.disable and done >= self._next_line:
-            print(f"{self._method}: {done}/{total} flows", flush=True)
-            self._next_line = done + max(1, total // _PLAIN_LINES)

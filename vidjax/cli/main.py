@@ -13,6 +13,8 @@ COMMANDS = {
     "train": "train a model by a config; resumes where it stopped",
     "evaluate": "test a trained model: top-1, top-5, mean class accuracy",
     "predict": "label videos",
+    "localize": "find the actions of a video: start, end, label",
+    "features": "turn videos into features [T, C] for localization",
     "flow": "compute the optical flow of a video",
     "prepare": "turn raw videos into shards that are read fast",
     "convert": "turn published weights into vidjax's",

@@ -1,0 +1,105 @@
+"""`vidjax features`: untrimmed videos in, a vector for every few frames out."""
+
+import dataclasses
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import tyro
+
+from vidjax.cli.count_view import CountView
+from vidjax.tasks.features import PRESETS, FeatureOptions, Stream, extract_features
+
+
+def run(argv: Sequence[str]) -> int:
+    """Computes features of videos.
+
+    Args:
+        argv: Arguments after `vidjax features`.
+
+    Returns:
+        The exit code: 1 if a video could not be read; the others are done still.
+
+    Raises:
+        ValueError: If a model, its weights or a combination of flags is not usable.
+    """
+    return tyro.cli(
+        _features,
+        args=list(argv),
+        prog="vidjax features",
+        description="Computes features of untrimmed videos, [T, C], for localization. "
+        "A run that was stopped goes on when it is called again.\n\nexample: vidjax "
+        "features game.mp4 --model i3d_rgb --weights kinetics400 --out features",
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def _features(
+    videos: Annotated[tyro.conf.Positional[tuple[pathlib.Path, ...]], tyro.MISSING],
+    *,
+    out: pathlib.Path,
+    model: str | None = None,
+    weights: str | None = None,
+    flow_model: str | None = None,
+    flow_weights: str | None = None,
+    preset: Literal["thumos14_i3d"] | None = None,
+    window: int = FeatureOptions.window,
+    stride: int = FeatureOptions.stride,
+    fps: float | None = None,
+    flow_method: str = FeatureOptions.flow_method,
+    batch: int = 4,
+) -> int:
+    """Computes features of videos.
+
+    Args:
+        videos: Video files, of different names.
+        out: Folder for NAME.npy [T, C] and NAME.json.
+        model: Name of a model (`vidjax models` lists them).
+        weights: A tag of its model card, or the path of a file of weights.
+        flow_model: A second model, which sees flow; its features come behind.
+        flow_weights: Its weights.
+        preset: Models, weights, window and stride of published features.
+        window: Frames that a feature sees.
+        stride: Frames from one feature to the next.
+        fps: Frames per second at which videos are read; their own by default.
+        flow_method: How flow is computed: tvl1, tvl1_cuda or farneback.
+        batch: Windows that are computed at once.
+    """
+    if preset is not None:
+        options = PRESETS[preset]
+        given = {"window": window, "stride": stride}
+        if (model or flow_model) or given != {k: getattr(options, k) for k in given}:
+            raise ValueError("--preset already says models, weights and windows.")
+    else:
+        streams = _streams((model, weights), (flow_model, flow_weights))
+        options = FeatureOptions(streams, window, stride)
+    options = dataclasses.replace(options, fps=fps, flow_method=flow_method)
+    with CountView("features") as show:
+        results = extract_features(
+            videos, out, options=options, batch=batch, progress=show
+        )
+    for result in results:
+        if result.error:
+            print(f"vidjax features: {result.error}", file=sys.stderr)
+        else:
+            how = (
+                f"{result.computed} computed" if result.computed else "finished already"
+            )
+            print(f"{result.path}: {result.steps} features, {how}")
+    return 1 if any(result.error for result in results) else 0
+
+
+def _streams(*given: tuple[str | None, str | None]) -> tuple[Stream, ...]:
+    """Reads pairs of a model and its weights."""
+    streams = []
+    for model, weights in given:
+        if (model is None) != (weights is None):
+            raise ValueError("Give a model and its weights together.")
+        if model is not None and weights is not None:
+            streams.append(Stream(model, weights))
+    if not streams:
+        raise ValueError(
+            "Give --model and --weights, --flow-model and --flow-weights, or --preset."
+        )
+    return tuple(streams)

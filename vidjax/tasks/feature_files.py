@@ -1,0 +1,137 @@
+"""Files of features that grow while they are computed, and survive a stop.
+
+NAME.npy.part grows beside NAME.part.json, which says what makes it and how far it is.
+The results, NAME.npy and NAME.json, appear when everything is in them.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+
+class FeatureFile:
+    """Features [T, C] on the disk.
+
+    Args:
+        path: NAME, without an ending.
+        about: What makes them, for JSON.
+        steps: Features T.
+
+    Attributes:
+        path: NAME.npy.
+        done: Features that are there.
+    """
+
+    def __init__(self, path: pathlib.Path, about: Mapping[str, Any], steps: int):
+        self.path = path.with_name(f"{path.name}.npy")
+        self._about = {**about, "steps": steps}
+        self._result = path.with_name(f"{path.name}.json")
+        self._part = path.with_name(f"{path.name}.npy.part")
+        self._state = path.with_name(f"{path.name}.part.json")
+        self._rows: np.memmap | None = None
+        self.done = self._find()
+
+    def add(self, features: np.ndarray) -> None:
+        """Appends features.
+
+        Args:
+            features: [N, C], float32.
+        """
+        if self._rows is None:
+            self._rows = self._open(features.shape[1])
+        self._rows[self.done : self.done + len(features)] = features
+        self._rows.flush()
+        self.done += len(features)
+        _write_json(self._state, {**self._about, "done": self.done})
+
+    def finish(self) -> None:
+        """Makes the results of what was added.
+
+        Raises:
+            ValueError: If features are missing.
+        """
+        if self.done != self._about["steps"]:
+            raise ValueError(
+                f"{self._part} has {self.done} of {self._about['steps']} features."
+            )
+        channels = 0 if self._rows is None else self._rows.shape[1]
+        self._rows = None
+        _write_json(self._result, {**self._about, "channels": channels})
+        os.replace(self._part, self.path)
+        self._state.unlink()
+
+    def _find(self) -> int:
+        """Returns how many features are there; refuses what was made otherwise."""
+        finished = self.path.exists() and self._result.exists()
+        place = self._result if finished else self._state
+        if not place.exists():
+            return 0
+        found = json.loads(place.read_text())
+        done = found.pop("done", self._about["steps"])
+        found.pop("channels", None)
+        other = [key for key in self._about if found.get(key) != self._about[key]]
+        if other:
+            told = ", ".join(
+                f"{key} {found.get(key)!r} instead of {self._about[key]!r}"
+                for key in other
+            )
+            raise ValueError(
+                f"{place} says that the features there were made otherwise: {told}. "
+                "Choose another folder, or remove them."
+            )
+        return done if finished or self._part.exists() else 0
+
+    def _open(self, channels: int) -> np.memmap:
+        if self.done:
+            return np.lib.format.open_memmap(self._part, "r+")
+        shape = (self._about["steps"], channels)
+        return np.lib.format.open_memmap(self._part, "w+", np.float32, shape)
+
+
+def open_features(
+    path: pathlib.Path, about: Mapping[str, Any], *, steps: int
+) -> FeatureFile:
+    """Opens the file of a video's features, or what a stopped run left of it.
+
+    Args:
+        path: NAME, without an ending.
+        about: What makes them, for JSON.
+        steps: Features T.
+
+    Returns:
+        The file.
+
+    Raises:
+        ValueError: If features are there that were made otherwise.
+    """
+    return FeatureFile(path, json.loads(json.dumps(about)), steps)
+
+
+def digest_of(variables: Mapping[str, Any]) -> str:
+    """Returns what tells weights from others, whatever file they came from.
+
+    Args:
+        variables: Nested dicts of arrays.
+
+    Returns:
+        SHA-256 of their paths, shapes and values as float32, hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        array = np.ascontiguousarray(leaf, np.float32)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
+    """Writes a file that is whole or not there."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=2))
+    os.replace(temporary, path)

@@ -1,0 +1,290 @@
+"""Features of untrimmed videos: windows that slide, one vector for each."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Float, UInt8
+
+from vidjax import data
+from vidjax.convert import load_variables
+from vidjax.data.windows import (
+    batched,
+    centre_frames,
+    count_windows,
+    crop_centre,
+    sliding_windows,
+)
+from vidjax.flow.encode import bytes_to_unit, flow_to_bytes
+from vidjax.models.registry import clip_spec, create_model
+from vidjax.ops.pixels import normalize
+from vidjax.tasks.feature_files import digest_of, open_features
+from vidjax.tasks.flow import FlowOptions, iter_flows
+from vidjax.typing import ClipSpec
+
+StrPath = str | os.PathLike[str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """A network and its weights.
+
+    Attributes:
+        model: Registered name; one for two channels sees optical flow.
+        weights: A tag of its card, or the path of a file.
+    """
+
+    model: str
+    weights: str
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureOptions:
+    """What decides the features of a video.
+
+    Attributes:
+        streams: Networks, whose features stand side by side.
+        window: Frames that a feature sees, at least 1.
+        stride: Frames from one feature to the next, at least 1.
+        fps: Rate in frames per second at which videos are read; None is their own.
+        flow_method: How flow is computed for networks that see it; see `vidjax flow`.
+    """
+
+    streams: tuple[Stream, ...]
+    window: int = 16
+    stride: int = 4
+    fps: float | None = None
+    flow_method: str = "tvl1"
+
+
+# The features of THUMOS14 that ActionFormer was published with: I3D on colours and on
+# flow, 1,024 channels each, colours first (happyharrycn/actionformer_release#60).
+PRESETS = {
+    "thumos14_i3d": FeatureOptions(
+        (Stream("i3d_rgb", "kinetics400"), Stream("i3d_flow", "kinetics400"))
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoFeatures:
+    """What became of one video.
+
+    Attributes:
+        video: As it was given.
+        path: The file of its features [T, C], or None.
+        steps: Features T.
+        computed: Those of them that this call computed.
+        error: Why the video could not be read, in one sentence, or None.
+    """
+
+    video: str
+    path: pathlib.Path | None = None
+    steps: int = 0
+    computed: int = 0
+    error: str | None = None
+
+
+def extract_features(
+    videos: Sequence[StrPath],
+    out: StrPath,
+    *,
+    options: FeatureOptions,
+    batch: int = 4,
+    progress: Callable[[str, int, int], None] = lambda video, done, total: None,
+) -> list[VideoFeatures]:
+    """Writes the features of videos, each as NAME.npy with NAME.json beside it.
+
+    Feature t sees the frames from `stride * t` to `stride * t + window`, resized to the
+    short side of the model's card and cropped in the middle. What a network says before
+    its classifier ("pooled") is taken as it is. Flow t is that from frame t to the
+    next; the last one is repeated. Memory does not grow with the length of a video, and
+    a run that was stopped goes on where it stopped when it is called again.
+
+    Args:
+        videos: Video files, of different names.
+        out: Folder for the files; made if it is not there.
+        options: Networks, window and rate.
+        batch: Windows that are computed at once.
+        progress: Called with a video, and how many of its features are there, of all.
+
+    Returns:
+        What became of each video; one that cannot be read has an error, and the others
+        are done.
+
+    Raises:
+        ValueError: If two videos have the same name, a number is below 1, a model or
+            its weights are unknown, or a file is there that was made otherwise.
+        ImportError: If PyAV is missing.
+    """
+    _check(videos, options, batch)
+    networks = [_load(stream) for stream in options.streams]
+    folder = pathlib.Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    results = []
+    for video in videos:
+        show = functools.partial(progress, os.fspath(video))
+        try:
+            results.append(_extract(video, folder, networks, options, batch, show))
+        except data.VideoError as error:
+            results.append(VideoFeatures(os.fspath(video), error=str(error)))
+    return results
+
+
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    """A stream that is ready for windows.
+
+    Attributes:
+        stream: Its names.
+        model: A Linen module.
+        variables: Its parameters and statistics.
+        spec: The clip of its card.
+        digest: SHA-256 of its variables.
+    """
+
+    stream: Stream
+    model: nn.Module
+    variables: dict[str, Any]
+    spec: ClipSpec
+    digest: str
+
+    @property
+    def sees_flow(self) -> bool:
+        """Whether its frames are flows (u, v)."""
+        return self.spec.channels == 2
+
+    def features(self, windows: np.ndarray) -> np.ndarray:
+        """Maps windows [B, T, H, W, C], uint8, to features [B, D], float32."""
+        pooled = _pooled(self.model, self.spec, self.variables, jnp.asarray(windows))
+        return np.asarray(pooled, np.float32)
+
+
+def _load(stream: Stream) -> _Network:
+    variables = load_variables(stream.model, stream.weights)
+    spec = clip_spec(stream.model)
+    if spec.channels not in (2, 3):
+        raise ValueError(
+            f"{stream.model} wants {spec.channels} channels; features are computed "
+            "by networks that take colours (3) or one flow a frame (2)."
+        )
+    classes = int(variables["params"]["logits"]["bias"].shape[0])
+    model = create_model(stream.model, num_classes=classes)
+    return _Network(stream, model, variables, spec, digest_of(variables))
+
+
+def _check(videos: Sequence[StrPath], options: FeatureOptions, batch: int) -> None:
+    problems = []
+    if not options.streams:
+        problems.append("at least one network is needed")
+    for name in ("window", "stride"):
+        if getattr(options, name) < 1:
+            problems.append(f"{name} must be at least 1, got {getattr(options, name)}")
+    if batch < 1:
+        problems.append(f"batch must be at least 1, got {batch}")
+    names = [pathlib.Path(video).stem for video in videos]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        problems.append(f"videos must have different names, got twice: {twice}")
+    if problems:
+        raise ValueError("; ".join(problems) + ".")
+
+
+def _extract(
+    video: StrPath,
+    folder: pathlib.Path,
+    networks: Sequence[_Network],
+    options: FeatureOptions,
+    batch: int,
+    progress: Callable[[int, int], None],
+) -> VideoFeatures:
+    frames = data.count_frames(video, fps=options.fps)
+    steps = count_windows(frames, window=options.window, stride=options.stride)
+    about = _about(video, networks, options)
+    file = open_features(folder / pathlib.Path(video).stem, about, steps=steps)
+    done = file.done
+    progress(done, steps)
+    if done < steps:
+        start = done * options.stride
+        parts = [_windows(video, n, options, start, batch) for n in networks]
+        for batches in zip(*parts, strict=True):
+            rows = [n.features(b) for n, (b, _) in zip(networks, batches, strict=True)]
+            file.add(np.concatenate(rows, axis=1)[: batches[0][1]])
+            progress(file.done, steps)
+        file.finish()
+    return VideoFeatures(os.fspath(video), file.path, steps, steps - done)
+
+
+def _about(
+    video: StrPath, networks: Sequence[_Network], options: FeatureOptions
+) -> dict[str, Any]:
+    """What the file beside the features says."""
+    info = data.probe(video)
+    streams = [
+        {**dataclasses.asdict(n.stream), "weights_sha256": n.digest} for n in networks
+    ]
+    flow = options.flow_method if any(n.sees_flow for n in networks) else None
+    return {
+        "video": pathlib.Path(video).name,
+        "duration": info.duration,
+        "fps": options.fps or info.fps,
+        "window": options.window,
+        "stride": options.stride,
+        "streams": streams,
+        "flow_method": flow,
+    }
+
+
+def _windows(
+    video: StrPath, network: _Network, options: FeatureOptions, start: int, batch: int
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Batches of windows [B, T, H, W, C], uint8, from frame `start` on."""
+    spec = network.spec
+    if network.sees_flow:
+        flows = _flow_bytes(video, spec, options, start)
+        frames = (crop_centre(flow, spec.size) for flow in flows)
+    else:
+        frames = centre_frames(video, spec, fps=options.fps, start=start)
+    windows = sliding_windows(frames, window=options.window, stride=options.stride)
+    return batched(windows, batch)
+
+
+def _flow_bytes(
+    video: StrPath, spec: ClipSpec, options: FeatureOptions, start: int
+) -> Iterator[UInt8[np.ndarray, "h w 2"]]:
+    """A flow for each frame: from it to the next, and that to the last frame again."""
+    pairs = data.count_frames(video, fps=options.fps) - 1
+    if pairs < 1:
+        raise data.VideoError(f"{video} has one frame only, and flow takes two.")
+    how = FlowOptions(options.flow_method, fps=options.fps, resize=spec.short_side)
+    code = np.empty(0, np.uint8)
+    for flow in iter_flows(video, how, start=min(start, pairs - 1)):
+        code = np.asarray(flow_to_bytes(jnp.asarray(flow)))
+        if start < pairs:
+            yield code
+    yield code
+
+
+@functools.partial(jax.jit, static_argnames=("model", "spec"))
+def _pooled(
+    model: nn.Module, spec: ClipSpec, variables: dict[str, Any], windows: Array
+) -> Float[Array, "b d"]:
+    if spec.channels == 2:
+        clip = bytes_to_unit(windows)
+    else:
+        clip = normalize(
+            windows,
+            value_range=spec.value_range,
+            mean=spec.mean,
+            std=spec.std,
+            channel_order=spec.channel_order,
+        )
+    _, endpoints = model.apply(variables, clip)  # type: ignore[misc]
+    return jnp.asarray(endpoints["pooled"])
