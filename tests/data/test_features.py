@@ -5,13 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from vidjax.data.feature_crops import Example, random_crop, resize_steps
 from vidjax.data.features import (
-    Example,
     FeatureSource,
     FeatureVideo,
     eval_feature_batches,
-    random_crop,
-    resize_steps,
     train_feature_batches,
 )
 from vidjax.typing import FeatureGrid, FeatureSpec

@@ -11,8 +11,9 @@ from vidjax.eval.stored import StoredScores
 from vidjax.eval.views import ViewScores
 from vidjax.tasks import evaluate as module
 from vidjax.tasks import events
-from vidjax.tasks.evaluate import evaluate, join_scores, judge
+from vidjax.tasks.evaluate import evaluate
 from vidjax.tasks.fit import fit
+from vidjax.tasks.judgement import join_scores, judge
 from vidjax.tasks.workdir import load_workdir
 from vidjax.typing import ClipSpec, Views
 

@@ -10,9 +10,10 @@ import pytest
 
 from vidjax.cli.main import main
 from vidjax.eval.stored import load_scores, save_scores
-from vidjax.tasks.evaluate import SCORES, evaluate, join_scores
+from vidjax.tasks.evaluate import SCORES, evaluate
 from vidjax.tasks.fit import fit
 from vidjax.tasks.fuse import fuse_runs
+from vidjax.tasks.judgement import join_scores
 from vidjax.tasks.predict import load_trained_recognizer
 from vidjax.tasks.workdir import read_config
 

@@ -11,7 +11,7 @@ from vidjax.cli.arguments import ConfigFlags, run_with_config
 from vidjax.config import Config
 
 if TYPE_CHECKING:
-    from vidjax.tasks.evaluate import EvalResult
+    from vidjax.tasks.judgement import EvalResult
 
 
 def run(argv: Sequence[str]) -> int:
@@ -100,7 +100,7 @@ def _make_command(default: Config) -> Callable[..., int]:
             config: The experiment.
         """
         from vidjax.tasks.evaluate import evaluate as run_evaluation
-        from vidjax.tasks.evaluate import join_scores
+        from vidjax.tasks.judgement import join_scores
 
         if join is not None:
             result = join_scores(join, average=config.eval.average)

@@ -5,7 +5,7 @@ from types import TracebackType
 from rich import box, console, progress, table
 
 from vidjax.tasks import events
-from vidjax.tasks.evaluate import EvalResult
+from vidjax.tasks.judgement import EvalResult
 from vidjax.tasks.report import Report
 
 _PLAIN_LINES = 10  # A run without a terminal prints about so many progress lines.

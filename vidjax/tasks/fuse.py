@@ -9,7 +9,8 @@ import numpy as np
 from vidjax.eval.stored import StoredScores, load_scores
 from vidjax.eval.views import ViewScores
 from vidjax.ops.fuse import FuseAt, fuse_scores
-from vidjax.tasks.evaluate import SCORES, EvalResult, evaluate, judge
+from vidjax.tasks.evaluate import SCORES, evaluate
+from vidjax.tasks.judgement import EvalResult, judge
 from vidjax.tasks.workdir import read_config
 from vidjax.typing import Views
 

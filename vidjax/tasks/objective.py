@@ -15,8 +15,9 @@ from vidjax.tasks.detection import (
     detection_losses,
     make_detection_test,
 )
-from vidjax.tasks.evaluate import EvalResult, make_scorer, measure, score
+from vidjax.tasks.evaluate import make_scorer, score
 from vidjax.tasks.experiment import make_prepare, make_views
+from vidjax.tasks.judgement import EvalResult, measure
 from vidjax.tasks.learn_flow import Draw, flow_losses, make_draw, make_images
 from vidjax.tasks.reconstruct import (
     ReconstructionResult,
