@@ -7,10 +7,14 @@ import pathlib
 import re
 
 # Before JAX is imported. Level 0 compiles 3D networks three times faster for the same
-# numbers; the cache makes a second run of the suite cheap.
+# numbers, and without XLA's fusion emitters on CPU four times faster still; the cache
+# makes a second run of the suite cheap.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false",
+)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR",

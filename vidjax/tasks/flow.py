@@ -144,13 +144,14 @@ def compute_flow(
     total = data.count_frames(video, fps=options.fps) - 1
     if total < 1:
         raise ValueError(f"{os.fspath(video)} has one frame only, and flow takes two.")
+    compute = METHODS[options.method](options.method, options.weights)
     about = {"video": pathlib.Path(video).name, **dataclasses.asdict(options)}
     rate = options.fps or data.probe(video).fps
     output = open_output(pathlib.Path(out), about, total=total, fps=rate)
     done = output.done
     progress(done, total)
     if done < total:
-        for flows in _chunks(iter_flows(video, options, start=done, batch=batch)):
+        for flows in _chunks(_flows(video, compute, options, done, batch)):
             output.add(flows)
             progress(output.done, total)
     output.finish()
@@ -185,8 +186,8 @@ def iter_flows(
         start: First pair of frames.
         batch: Pairs of frames that are computed at once.
 
-    Yields:
-        The flow from frame i to frame i + 1 in pixels, [H, W, 2], for i from `start`.
+    Returns:
+        The flows from frame i to frame i + 1 in pixels, [H, W, 2], for i from `start`.
 
     Raises:
         ValueError: If the video cannot be read, or the method is not usable.
@@ -194,6 +195,12 @@ def iter_flows(
     """
     _check(options, batch)
     compute = METHODS[options.method](options.method, options.weights)
+    return _flows(video, compute, options, start, batch)
+
+
+def _flows(
+    video: StrPath, compute: Compute, options: FlowOptions, start: int, batch: int
+) -> Iterator[Float[np.ndarray, "h w 2"]]:
     line = read_timeline(video)
     wanted = frame_positions(video, line, fps=options.fps, start_sec=0.0, end_sec=None)
     frames = iterate_frames(video, wanted[start:], resize=_resize_rule(options.resize))
