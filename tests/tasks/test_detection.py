@@ -20,13 +20,16 @@ from vidjax.config import override as override_config
 from vidjax.models.registry import create_model, model_card
 from vidjax.tasks import events
 from vidjax.tasks.detection_data import feature_sources, feature_spec
+from vidjax.tasks.feature_options import FeatureOptions, Sidecar, Stream
 from vidjax.tasks.fit import fit
 from vidjax.tasks.report import report
 from vidjax.tasks.workdir import load_workdir
 from vidjax.train.optim import make_schedule
 from vidjax.typing import FeatureGrid
 
-CHANNELS, FPS, STRIDE, WINDOW = 8, 30.0, 4.0, 16.0
+# None of the numbers of a published detector.
+CHANNELS, FPS, STRIDE, WINDOW = 8, 24.0, 3.0, 12.0
+MADE = FeatureOptions((Stream("c3d_tiny", "runs/x", "0" * 64),), int(WINDOW), 3)
 
 
 def _video(rng, steps):
@@ -53,10 +56,13 @@ def data(tmp_path_factory):
         steps = int(rng.integers(30, 40)) if i % 4 else 30
         features, annotations = _video(rng, steps)
         np.save(folder / f"video_{i}.npy", features)
+        duration = steps * STRIDE / FPS + WINDOW / FPS
+        beside = Sidecar(MADE, FPS, duration).to_dict()
+        (folder / f"video_{i}.json").write_text(json.dumps(beside))
         database[f"video_{i}"] = {
             "subset": "validation" if i < 4 else "training",
-            "fps": FPS,
-            "duration": steps * STRIDE / FPS + WINDOW / FPS,
+            "fps": 30.0,  # Of the video; it was read at another rate.
+            "duration": duration,
             "annotations": annotations,
         }
     path = folder / "annotations.json"
@@ -129,6 +135,7 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(make, tmp_path):
     found = load_workdir(tmp_path / "whole", best=False)
     assert found.label_names == ("a", "b")
     assert found.spec.channels == CHANNELS
+    assert found.features == MADE
 
 
 def test_a_detector_learns_to_find_actions(make, tmp_path, capsys):
@@ -161,7 +168,7 @@ def test_a_shipped_recipe_fits_its_detector(name):
 
 
 def test_proposals_are_of_one_class(make):
-    train, held_out = feature_sources(make(features__class_agnostic=True))
+    train, held_out, _ = feature_sources(make(features__class_agnostic=True))
     assert train.label_names == held_out.label_names == ("action",)
     assert {int(x) for v in train.videos for x in v.labels} == {0}
     assert (train.num_examples, held_out.num_examples) == (20, 4)
@@ -195,3 +202,14 @@ def test_one_bad_file_costs_one_line_and_not_the_run(make, data, tmp_path, caplo
     assert (result.metrics["examples"], result.metrics["failed"]) == (3, 1)
     for path in bad:
         assert f"{path} holds no features" in caplog.text
+
+
+def test_grids_are_those_that_stand_beside_features(make, data):
+    for source in feature_sources(make())[:2]:
+        assert (source.stride, source.window) == (STRIDE, WINDOW)
+        assert {video.fps for video in source.videos} == {FPS}
+    # What the config says goes before it.
+    given = make(features__stride=3.0, features__window=5.0, features__fps=10.0)
+    source, _, options = feature_sources(given)
+    assert (source.stride, source.window, source.videos[0].fps) == (3.0, 5.0, 10.0)
+    assert options == MADE

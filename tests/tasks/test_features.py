@@ -9,12 +9,17 @@ import pytest
 
 from vidjax import data
 from vidjax.cli.main import main
+from vidjax.config import Config, DataConfig, SyntheticConfig
 from vidjax.convert import save_variables
+from vidjax.data.windows import centre_frames
 from vidjax.flow.encode import flow_to_unit
 from vidjax.models.registry import clip_spec, create_model
 from vidjax.ops.pixels import normalize
+from vidjax.tasks.feature_options import read_sidecar, shared_options
 from vidjax.tasks.features import FeatureOptions, Stream, extract_features
+from vidjax.tasks.fit import fit
 from vidjax.tasks.flow import FlowOptions, iter_flows
+from vidjax.tasks.workdir import load_workdir
 
 NAME = "c3d_tiny"
 
@@ -163,3 +168,57 @@ def test_the_command_does_the_good_videos_and_tells_of_the_broken(
 def test_a_model_without_weights_is_one_sentence(video, tmp_path, capsys):
     assert main(["features", str(video), "--model", NAME, "--out", str(tmp_path)]) == 1
     assert "weights together" in capsys.readouterr().err
+
+
+def test_weights_that_are_not_the_wanted_ones_are_refused(video, weights, tmp_path):
+    stream = Stream(NAME, str(weights[0]), weights_sha256="0" * 64)
+    with pytest.raises(ValueError, match="are not those that are wanted"):
+        extract_features([video], tmp_path, options=FeatureOptions((stream,)))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run that trained a recognition model on clips smaller than its card's."""
+    data = DataConfig(
+        batch_size=8, size=24, synthetic=SyntheticConfig(num_train=8, num_eval=8)
+    )
+    workdir = tmp_path_factory.mktemp("run")
+    fit(Config(model=NAME, data=data, steps=1), workdir)
+    return workdir
+
+
+def test_features_are_made_by_the_model_of_a_run(video, run, tmp_path):
+    flags = ["--window", "8", "--stride", "9", "--fps", "20", "--out", str(tmp_path)]
+    assert main(["features", str(video), "--workdir", str(run), *flags]) == 0
+    trained = load_workdir(run)
+    assert trained.spec.size == 24
+    frames = centre_frames(video, trained.spec, fps=20.0)
+    clip = np.stack([next(frames) for _ in range(8)])[None]
+    pooled = trained.model.apply(
+        trained.variables,
+        normalize(
+            jnp.asarray(clip),
+            value_range=trained.spec.value_range,
+            mean=trained.spec.mean,
+            std=trained.spec.std,
+        ),
+    )[1]["pooled"]
+    features = np.load(tmp_path / "long one.npy")
+    np.testing.assert_allclose(features[0], pooled[0], atol=1e-4)
+
+    beside = read_sidecar(tmp_path / "long one.npy")
+    assert (beside.fps, beside.duration) == (20.0, 27 / 25)
+    assert (beside.options.window, beside.options.stride) == (8, 9)
+    assert beside.options.fps == 20.0
+    (stream,) = beside.options.streams
+    assert (stream.model, stream.weights) == (NAME, str(run))
+    # What stands beside the features is enough to make them again.
+    again = tmp_path / "again"
+    extract_features([video], again, options=beside.options)
+    np.testing.assert_array_equal(np.load(again / "long one.npy"), features)
+    both = {"a": beside, "b": beside._replace(options=FeatureOptions((stream,)))}
+    with pytest.raises(ValueError, match="The features of a and b were not made alike"):
+        shared_options(both)
+    (tmp_path / "long one.json").write_text('{"fps": 20}')
+    with pytest.raises(ValueError, match="is not what `vidjax features` writes"):
+        read_sidecar(tmp_path / "long one.npy")

@@ -10,6 +10,7 @@ import tyro
 
 from vidjax.cli.count_view import CountView
 from vidjax.tasks.features import PRESETS, FeatureOptions, Stream, extract_features
+from vidjax.tasks.workdir import read_config
 
 
 def run(argv: Sequence[str]) -> int:
@@ -41,6 +42,7 @@ def _features(
     out: pathlib.Path,
     model: str | None = None,
     weights: str | None = None,
+    workdir: pathlib.Path | None = None,
     flow_model: str | None = None,
     flow_weights: str | None = None,
     preset: Literal["thumos14_i3d"] | None = None,
@@ -56,7 +58,9 @@ def _features(
         videos: Video files, of different names.
         out: Folder for NAME.npy [T, C] and NAME.json.
         model: Name of a model (`vidjax models` lists them).
-        weights: A tag of its model card, or the path of a file of weights.
+        weights: A tag of its model card, the path of a file of weights, or the folder
+            of a run.
+        workdir: Folder that `vidjax train` made; says the model and its weights.
         flow_model: A second model, which sees flow; its features come behind.
         flow_weights: Its weights.
         preset: Models, weights, window and stride of published features.
@@ -69,9 +73,15 @@ def _features(
     if preset is not None:
         options = PRESETS[preset]
         given = {"window": window, "stride": stride}
-        if (model or flow_model) or given != {k: getattr(options, k) for k in given}:
+        if (model or workdir or flow_model) or given != {
+            k: getattr(options, k) for k in given
+        }:
             raise ValueError("--preset already says models, weights and windows.")
     else:
+        if workdir is not None:
+            if model is not None or weights is not None:
+                raise ValueError("--workdir already says which model and weights.")
+            model, weights = read_config(workdir).model, str(workdir)
         streams = _streams((model, weights), (flow_model, flow_weights))
         options = FeatureOptions(streams, window, stride)
     options = dataclasses.replace(options, fps=fps, flow_method=flow_method)
@@ -100,6 +110,7 @@ def _streams(*given: tuple[str | None, str | None]) -> tuple[Stream, ...]:
             streams.append(Stream(model, weights))
     if not streams:
         raise ValueError(
-            "Give --model and --weights, --flow-model and --flow-weights, or --preset."
+            "Give --model and --weights, --workdir, --flow-model and --flow-weights, "
+            "or --preset."
         )
     return tuple(streams)

@@ -199,7 +199,8 @@ class OptimConfig:
 class FeaturesConfig:
     """Features of untrimmed videos and what happens in them, for detectors of actions.
 
-    What is None follows from the model, as published.
+    What is None follows from what `vidjax features` wrote beside the features, or else
+    from the model, as published.
 
     Attributes:
         folder: Folder with a file of features for each video, or a .h5 file of all.

@@ -13,6 +13,12 @@ from vidjax.data.features import FeatureSource, FeatureVideo
 from vidjax.localization.annotations import read_videos
 from vidjax.localization.presets import preset
 from vidjax.models import model_card
+from vidjax.tasks.feature_options import (
+    FeatureOptions,
+    Sidecar,
+    read_sidecar,
+    shared_options,
+)
 from vidjax.typing import FeatureSpec
 
 PROPOSAL = "action"
@@ -37,20 +43,23 @@ def feature_spec(config: Config) -> FeatureSpec:
     return dataclasses.replace(card, **{k: v for k, v in given.items() if v})
 
 
-def feature_sources(config: Config) -> tuple[FeatureSource, FeatureSource]:
+def feature_sources(
+    config: Config,
+) -> tuple[FeatureSource, FeatureSource, FeatureOptions | None]:
     """Opens the two splits of an experiment's features.
 
     Args:
         config: The experiment.
 
     Returns:
-        Videos to train on, which all have actions, and videos to test on. Videos
-        without features are left out.
+        Videos to train on, which all have actions; videos to test on; and how their
+        features were made, where `vidjax features` made them. Stride, window and rate
+        are those, if the config says no others. Videos without features are left out.
 
     Raises:
         ValueError: If features or annotations are not there or not as they should be.
     """
-    features, settings = config.features, preset(config.model)
+    features = config.features
     if not features.folder or not features.annotations:
         raise ValueError(
             'objective="localization" needs features.folder and features.annotations.'
@@ -61,13 +70,12 @@ def feature_sources(config: Config) -> tuple[FeatureSource, FeatureSource]:
     read = feature_reader(
         features.folder, prefix=features.prefix, suffix=features.suffix
     )
-    sources = []
+    splits, sidecars = [], {}
     for subset in (features.train_subset, features.eval_subset):
-        videos = [
-            _video(name, entry, numbers, features.fps)
-            for name, entry in read_videos(features.annotations, subset=subset).items()
-            if _there(config, name)
-        ]
+        entries = read_videos(features.annotations, subset=subset)
+        made = {n: read_sidecar(_file(config, n)) for n in entries if _there(config, n)}
+        sidecars |= made
+        videos = [_video(n, entries[n], numbers, features.fps, made[n]) for n in made]
         if subset == features.train_subset:
             videos = [video for video in videos if len(video.labels)]
         if not videos:
@@ -75,26 +83,35 @@ def feature_sources(config: Config) -> tuple[FeatureSource, FeatureSource]:
                 f"No video of the subset {subset!r} of {features.annotations} has "
                 f"features in {features.folder}."
             )
-        source = FeatureSource(
+        splits.append(videos)
+    options = shared_options(sidecars)
+    settings = preset(config.model)
+    grid = options or settings.grid
+    train, held_out = (
+        FeatureSource(
             videos=tuple(videos),
             label_names=label_names,
             read=read,
             spec=feature_spec(config),
-            stride=features.stride or settings.grid.stride,
-            window=features.window or settings.grid.window,
+            stride=float(features.stride or grid.stride),
+            window=float(features.window or grid.window),
             resize=settings.resize,
             crop=features.crop,
             min_inside=settings.min_inside,
         )
-        sources.append(source)
-    train, held_out = sources
-    return train, held_out
+        for videos in splits
+    )
+    return train, held_out, options
+
+
+def _file(config: Config, name: str) -> pathlib.Path:
+    folder = pathlib.Path(config.features.folder).expanduser()
+    return folder / f"{config.features.prefix}{name}{config.features.suffix}"
 
 
 def _there(config: Config, name: str) -> bool:
-    folder = pathlib.Path(config.features.folder).expanduser()
-    file = f"{config.features.prefix}{name}{config.features.suffix}"
-    return not folder.is_dir() or (folder / file).is_file()
+    file = _file(config, name)
+    return not file.parent.is_dir() or file.is_file()
 
 
 def _labels(
@@ -114,10 +131,15 @@ def _labels(
 
 
 def _video(
-    name: str, entry: Mapping[str, Any], numbers: Mapping[str, int], fps: float | None
+    name: str,
+    entry: Mapping[str, Any],
+    numbers: Mapping[str, int],
+    fps: float | None,
+    made: Sidecar | None,
 ) -> FeatureVideo:
-    rate = fps or entry.get("fps")
-    if not rate or not entry.get("duration"):
+    rate = fps or (made.fps if made else entry.get("fps"))
+    duration = entry.get("duration") or (made and made.duration)
+    if not rate or not duration:
         raise ValueError(
             f'{name} needs "duration" and "fps" in the annotations, or features.fps in '
             "the config."
@@ -127,7 +149,7 @@ def _video(
     return FeatureVideo(
         name=name,
         fps=float(rate),
-        duration=float(entry["duration"]),
+        duration=float(duration),
         segments=np.array([row["segment"] for row in rows], np.float32).reshape(-1, 2),
         labels=np.array([numbers[str(row["label"])] for row in rows], np.int32),
     )

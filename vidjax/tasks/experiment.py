@@ -17,6 +17,7 @@ from vidjax.models.videomae_pretrain import VideoMAEPretrain
 from vidjax.ops.pixels import normalize
 from vidjax.protocols import protocol
 from vidjax.tasks.detection_data import feature_sources, feature_spec
+from vidjax.tasks.feature_options import FeatureOptions
 from vidjax.typing import ClipSpec, FeatureSpec, Views
 
 _CLIP_FIELDS = (
@@ -34,10 +35,12 @@ class Sources:
     Attributes:
         train: Training examples, a `Source` or a `FeatureSource`.
         eval: Held-out examples, likewise.
+        features: How features were made, where `vidjax features` made them.
     """
 
     train: Any
     eval: Any
+    features: FeatureOptions | None = None
 
 
 def make_spec(config: Config) -> Any:

@@ -26,51 +26,13 @@ from vidjax.flow.encode import bytes_to_unit, flow_to_bytes
 from vidjax.models.registry import clip_spec, create_model
 from vidjax.ops.pixels import normalize
 from vidjax.tasks.feature_files import digest_of, open_features
+from vidjax.tasks.feature_options import PRESETS as PRESETS
+from vidjax.tasks.feature_options import FeatureOptions, Sidecar, Stream
 from vidjax.tasks.flow import FlowOptions, iter_flows
+from vidjax.tasks.workdir import CONFIG, load_workdir
 from vidjax.typing import ClipSpec
 
 StrPath = str | os.PathLike[str]
-
-
-@dataclasses.dataclass(frozen=True)
-class Stream:
-    """A network and its weights.
-
-    Attributes:
-        model: Registered name; one for two channels sees optical flow.
-        weights: A tag of its card, or the path of a file.
-    """
-
-    model: str
-    weights: str
-
-
-@dataclasses.dataclass(frozen=True)
-class FeatureOptions:
-    """What decides the features of a video.
-
-    Attributes:
-        streams: Networks, whose features stand side by side.
-        window: Frames that a feature sees, at least 1.
-        stride: Frames from one feature to the next, at least 1.
-        fps: Rate in frames per second at which videos are read; None is their own.
-        flow_method: How flow is computed for networks that see it; see `vidjax flow`.
-    """
-
-    streams: tuple[Stream, ...]
-    window: int = 16
-    stride: int = 4
-    fps: float | None = None
-    flow_method: str = "tvl1"
-
-
-# The features of THUMOS14 that ActionFormer was published with: I3D on colours and on
-# flow, 1,024 channels each, colours first (happyharrycn/actionformer_release#60).
-PRESETS = {
-    "thumos14_i3d": FeatureOptions(
-        (Stream("i3d_rgb", "kinetics400"), Stream("i3d_flow", "kinetics400"))
-    )
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +83,8 @@ def extract_features(
 
     Raises:
         ValueError: If two videos have the same name, a number is below 1, a model or
-            its weights are unknown, or a file is there that was made otherwise.
+            its weights are unknown or not those that are asked for, or a file is there
+            that was made otherwise.
         ImportError: If PyAV is missing.
     """
     _check(videos, options, batch)
@@ -143,18 +106,16 @@ class _Network:
     """A stream that is ready for windows.
 
     Attributes:
-        stream: Its names.
+        stream: Its names, and the digest of its variables.
         model: A Linen module.
         variables: Its parameters and statistics.
-        spec: The clip of its card.
-        digest: SHA-256 of its variables.
+        spec: The clip of its card, or of its run.
     """
 
     stream: Stream
     model: nn.Module
     variables: dict[str, Any]
     spec: ClipSpec
-    digest: str
 
     @property
     def sees_flow(self) -> bool:
@@ -168,16 +129,31 @@ class _Network:
 
 
 def _load(stream: Stream) -> _Network:
-    variables = load_variables(stream.model, stream.weights)
-    spec = clip_spec(stream.model)
-    if spec.channels not in (2, 3):
+    if (pathlib.Path(stream.weights) / CONFIG).is_file():
+        trained = load_workdir(stream.weights)
+        model, variables, spec = trained.model, trained.variables, trained.spec
+    else:
+        variables, spec = load_variables(stream.model, stream.weights), None
+        classes = int(variables["params"]["logits"]["bias"].shape[0])
+        model = create_model(stream.model, num_classes=classes)
+    spec = spec or clip_spec(stream.model)
+    if not isinstance(spec, ClipSpec) or spec.channels not in (2, 3):
         raise ValueError(
-            f"{stream.model} wants {spec.channels} channels; features are computed "
-            "by networks that take colours (3) or one flow a frame (2)."
+            f"{stream.model} wants {spec}; features are computed by networks that take "
+            "colours (3 channels) or one flow a frame (2)."
         )
-    classes = int(variables["params"]["logits"]["bias"].shape[0])
-    model = create_model(stream.model, num_classes=classes)
-    return _Network(stream, model, variables, spec, digest_of(variables))
+    digest = digest_of(variables)
+    if stream.weights_sha256 not in (None, digest):
+        raise ValueError(
+            f"The weights {stream.weights} of {stream.model} are not those that are "
+            f"wanted: their SHA-256 is {digest}, not {stream.weights_sha256}."
+        )
+    if pathlib.Path(stream.weights).exists():  # Known from any folder.
+        stream = dataclasses.replace(
+            stream, weights=str(pathlib.Path(stream.weights).resolve())
+        )
+    stream = dataclasses.replace(stream, weights_sha256=digest)
+    return _Network(stream, model, variables, spec)
 
 
 def _check(videos: Sequence[StrPath], options: FeatureOptions, batch: int) -> None:
@@ -227,19 +203,9 @@ def _about(
 ) -> dict[str, Any]:
     """What the file beside the features says."""
     info = data.probe(video)
-    streams = [
-        {**dataclasses.asdict(n.stream), "weights_sha256": n.digest} for n in networks
-    ]
-    flow = options.flow_method if any(n.sees_flow for n in networks) else None
-    return {
-        "video": pathlib.Path(video).name,
-        "duration": info.duration,
-        "fps": options.fps or info.fps,
-        "window": options.window,
-        "stride": options.stride,
-        "streams": streams,
-        "flow_method": flow,
-    }
+    made = dataclasses.replace(options, streams=tuple(n.stream for n in networks))
+    beside = Sidecar(made, options.fps or info.fps, info.duration)
+    return {"video": pathlib.Path(video).name, **beside.to_dict()}
 
 
 def _windows(

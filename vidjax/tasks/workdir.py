@@ -3,7 +3,8 @@
 A run of one model holds
 
     config.json     the experiment,
-    labels.json     its label names, clip, views, and a digest of its data,
+    labels.json     its label names, clip, views, and a digest of its data; of a
+                    detector, how its features were made,
     run.json        what each start of it ran on,
     metrics.jsonl   a line for each log and each evaluation,
     checkpoints/    the last two states,
@@ -35,6 +36,7 @@ from vidjax.tasks.experiment import (
     make_state_parts,
     make_views,
 )
+from vidjax.tasks.feature_options import FeatureOptions, options_from
 from vidjax.train.checkpoint import Checkpoints, abstract
 from vidjax.train.log import write_json
 from vidjax.train.optim import make_optimizer
@@ -62,6 +64,8 @@ class Trained(NamedTuple):
         spec: What it was trained on, a `ClipSpec` or a `FeatureSpec`.
         label_names: Names of its K classes; none where no labels are learned.
         views: The test protocol.
+        features: Of a detector: how the features were made that it was trained on;
+            None where `vidjax features` did not make them.
     """
 
     model: nn.Module
@@ -69,6 +73,7 @@ class Trained(NamedTuple):
     spec: Any
     label_names: tuple[str, ...]
     views: Views
+    features: FeatureOptions | None = None
 
 
 @contextlib.contextmanager
@@ -168,6 +173,7 @@ def record_data(workdir: pathlib.Path, config: Config, sources: Sources) -> None
         "label_names": list(sources.train.label_names),
         "clip": dataclasses.asdict(make_spec(config)),
         "views": dataclasses.asdict(make_views(config)),
+        "features": sources.features and sources.features.to_dict(),
         "train": _digest(sources.train),
         "eval": _digest(sources.eval),
     }
@@ -214,7 +220,8 @@ def load_workdir(workdir: str | pathlib.Path, *, best: bool = True) -> Trained:
             checkpoint.
 
     Returns:
-        The model, its variables, its clip, its label names and its test protocol.
+        The model, its variables, its clip, its label names, its test protocol and how
+        its features were made.
 
     Raises:
         ValueError: If the folder is no workdir, or nothing is trained in it yet.
@@ -239,7 +246,8 @@ def load_workdir(workdir: str | pathlib.Path, *, best: bool = True) -> Trained:
             variables = checkpoints.restore(state).tested
     if config.objective == "masked_pixels":
         names = ()
-    return Trained(model, variables, spec, names, Views(**facts["views"]))
+    made = facts["features"] and options_from(facts["features"])
+    return Trained(model, variables, spec, names, Views(**facts["views"]), made)
 
 
 def read_result(workdir: pathlib.Path) -> dict[str, Any] | None:
