@@ -137,7 +137,7 @@ def files(tmp_path_factory):
     jpeg = load_jpeg(stamp(3))
     record = make_record([jpeg] * 4, name="x", label=0, label_name="a", fps=5.0)
     shard = folder / "whole.tfrecord"
-    write_shard(str(folder / "part"), shard, iter([record] * 2))
+    write_shard(shard, iter([record] * 2))
     return folder, video.read_bytes(), shard.read_bytes()
 
 

@@ -50,7 +50,7 @@ def _write(folder, split="train", shards=2):
     for number in range(shards):
         records = [_record(f"{number}{i}.mp4", (number + i) % 2) for i in range(3)]
         path = folder / f"{split}-{number:05d}-of-{shards:05d}.tfrecord"
-        write_shard(str(folder / "part"), path, iter(records))
+        write_shard(path, iter(records))
     return folder
 
 
@@ -254,9 +254,7 @@ def test_labels_that_do_not_fit_are_refused(tmp_path):
         make_record(_jpegs(1), name="x", label=0, label_name=name, fps=1.0)
         for name in ("p", "q")
     ]
-    write_shard(
-        str(tmp_path / "part"), tmp_path / "eval-00000-of-00001.tfrecord", iter(records)
-    )
+    write_shard(tmp_path / "eval-00000-of-00001.tfrecord", iter(records))
     with pytest.raises(ValueError, match="call label 0 'p' and 'q'"):
         open_shards(str(tmp_path), split="eval")
 
@@ -283,7 +281,7 @@ def test_messages_that_do_not_end_are_refused(record):
 def test_a_frame_that_is_no_jpeg_is_one_sentence(tmp_path):
     record = make_record([b"junk"], name="x.mp4", label=0, label_name="", fps=1.0)
     path = tmp_path / "x.tfrecord"
-    write_shard(str(tmp_path / "part"), path, iter([record]))
+    write_shard(path, iter([record]))
     video = RecordVideo(str(path), open_shard(path).record(0))
     with pytest.raises(VideoError, match=r"frame of x.mp4 in .* is no JPEG"):
         video.read(np.array([0]), _whole, "bilinear")

@@ -1,6 +1,5 @@
 """`vidjax prepare`: raw videos in, shards of frames out."""
 
-import pathlib
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -43,7 +42,7 @@ def run(argv: Sequence[str]) -> int:
 def _prepare(
     dataset: Annotated[str, tyro.conf.Positional],
     *,
-    out: pathlib.Path,
+    out: str,
     videos: str | None = None,
     annotations: str | None = None,
     fold: int = 1,
@@ -145,7 +144,7 @@ def _show(result: Prepared) -> None:
         print(f"{len(result.missing)} of the lists are not there; see report.json")
 
 
-def _check(out: pathlib.Path) -> int:
+def _check(out: str) -> int:
     problems = check_prepared(out)
     print(
         "\n".join(problems) if problems else f"{out}: every shard is as it was written"

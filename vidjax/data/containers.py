@@ -6,9 +6,9 @@ the file should be.
 """
 
 import os
-from typing import BinaryIO
+from typing import Any
 
-StrPath = str | os.PathLike[str]
+from vidjax.data.buckets import StrPath, as_path
 
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _GIF_TRAILER = b"\x3b"
@@ -30,8 +30,8 @@ def is_cut_short(path: StrPath) -> bool:
     Raises:
         OSError: If the file cannot be read.
     """
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
+    size = as_path(path).stat().st_size
+    with as_path(path).open("rb") as file:
         head = file.read(12)
         file.seek(0)
         if head[:4] == b"RIFF":
@@ -47,7 +47,7 @@ def is_cut_short(path: StrPath) -> bool:
     return False
 
 
-def _boxes_end(file: BinaryIO, size: int) -> int:
+def _boxes_end(file: Any, size: int) -> int:
     """Where the last box of an MP4 file ends; boxes follow each other."""
     end = 0
     while end < size:
@@ -62,7 +62,7 @@ def _boxes_end(file: BinaryIO, size: int) -> int:
     return end
 
 
-def _matroska_end(file: BinaryIO) -> int:
+def _matroska_end(file: Any) -> int:
     """Where the segment that holds all of a Matroska file ends; 0 if it is not said."""
     file.seek(len(_EBML))
     length = _read_size(file)
@@ -75,7 +75,7 @@ def _matroska_end(file: BinaryIO) -> int:
     return 0 if length is None else file.tell() + length
 
 
-def _read_size(file: BinaryIO) -> int | None:
+def _read_size(file: Any) -> int | None:
     """Reads an EBML size, whose leading zero bits tell how many bytes follow."""
     first = file.read(1)
     if not first or first[0] == 0:

@@ -6,10 +6,11 @@ import difflib
 import hashlib
 import io
 import math
-import pathlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, TypeVar
+
+from vidjax.data.buckets import AnyPath, StrPath, as_path, is_remote, join, make_is_file
 
 Split = Literal["train", "eval"]
 T = TypeVar("T")
@@ -58,7 +59,7 @@ class VideoList:
 
 
 def read_folder(
-    folder: str | pathlib.Path, *, split: Split, eval_fraction: float = 0.2
+    folder: StrPath, *, split: Split, eval_fraction: float = 0.2
 ) -> VideoList:
     """Lists the videos of a folder that has one folder a class.
 
@@ -80,7 +81,7 @@ def read_folder(
             to hold one out, or the held-out part has a class that training lacks; all
             classes that are wrong are named.
     """
-    root = pathlib.Path(folder)
+    root = as_path(folder)
     if not root.is_dir():
         raise ValueError(f"The data folder {root} does not exist, or is no folder.")
     parts = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()}
@@ -114,9 +115,7 @@ def read_folder(
     )
 
 
-def read_csv(
-    file: str | pathlib.Path, *, split: Split, eval_fraction: float = 0.2
-) -> VideoList:
+def read_csv(file: StrPath, *, split: Split, eval_fraction: float = 0.2) -> VideoList:
     """Lists the videos of a CSV file with a header.
 
     Columns are path (relative to the folder of the CSV file, or absolute) and label;
@@ -140,7 +139,7 @@ def read_csv(
             videos to hold one out, a split is empty, or held-out classes are missing in
             training.
     """
-    path = pathlib.Path(file)
+    path = as_path(file)
     rows = _read_rows(path)
     labels = {row.label for row in rows}
     whole = all(label.isdecimal() for label in labels)
@@ -168,7 +167,9 @@ def read_csv(
     index = {name: label for label, name in enumerate(names)}
     return VideoList(
         tuple(
-            Example(str(path.parent / row.text), index[row.label], row.start, row.end)
+            Example(
+                str(join(path.parent, row.text)), index[row.label], row.start, row.end
+            )
             for row, part in zip(rows, parts, strict=True)
             if part == split
         ),
@@ -190,7 +191,7 @@ class _Row:
 _COLUMNS = ("path", "label", "split", "start", "end")
 
 
-def _read_rows(path: pathlib.Path) -> list[_Row]:
+def _read_rows(path: AnyPath) -> list[_Row]:
     """Reads a CSV file; whatever is wrong in it is one error."""
     if not path.is_file():
         raise ValueError(f"The list {path} does not exist, or is no file.")
@@ -203,8 +204,9 @@ def _read_rows(path: pathlib.Path) -> list[_Row]:
     problems: list[str] = []
     rows: list[_Row] = []
     seen: dict[tuple[str, float, float | None], int] = {}
+    is_there = make_is_file()
     for values in reader:
-        row, wrong = _parse(values, path.parent)
+        row, wrong = _parse(values, lambda text: is_there(join(path.parent, text)))
         key = (row.text, row.start, row.end)
         if not wrong and key in seen:
             wrong = [f"{row.text} is there already, in line {seen[key]}"]
@@ -215,7 +217,7 @@ def _read_rows(path: pathlib.Path) -> list[_Row]:
     return rows
 
 
-def _check_columns(path: pathlib.Path, columns: Sequence[str]) -> None:
+def _check_columns(path: AnyPath, columns: Sequence[str]) -> None:
     problems = []
     for name in ("path", "label"):
         if name not in columns:
@@ -231,7 +233,7 @@ def _check_columns(path: pathlib.Path, columns: Sequence[str]) -> None:
 
 
 def _parse(
-    values: Mapping[str | None, str | None], folder: pathlib.Path
+    values: Mapping[str | None, str | None], is_file: Callable[[str], bool]
 ) -> tuple[_Row, list[str]]:
     """Checks one row; returns it with what is wrong in it."""
     wrong = []
@@ -240,7 +242,7 @@ def _parse(
         wrong.append("there is no label")
     if not text:
         wrong.append("there is no path")
-    elif not (folder / text).is_file():
+    elif not is_file(text):
         wrong.append(f"there is no video {text}")
     if None in values:
         wrong.append("there are more values than columns; quote those with commas")
@@ -272,7 +274,7 @@ def _seconds(
     return seconds
 
 
-def _list_classes(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+def _list_classes(folder: AnyPath) -> dict[str, list[AnyPath]]:
     """Lists the videos of each class; a class is a folder."""
     classes, problems = {}, []
     for path in sorted(folder.iterdir()):
@@ -281,7 +283,7 @@ def _list_classes(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
         files = [
             file
             for file in sorted(path.rglob("*"))
-            if file.is_file() and not file.name.startswith(".")
+            if not file.name.startswith(".") and (is_remote(file) or file.is_file())
         ]
         videos = [file for file in files if file.suffix.lower() in EXTENSIONS]
         classes[path.name] = videos

@@ -6,6 +6,7 @@ has not is left out and named in `VideoList.missing`.
 """
 
 import csv
+import io
 import json
 import os
 import pathlib
@@ -13,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from vidjax.data.buckets import AnyPath, StrPath, as_path, walk
 from vidjax.data.lists import EXTENSIONS, Example, Split, VideoList, raise_all
 
 _SECONDS = re.compile(r"^(\S+)\s+([\d.]+)\s+([\d.]+)\s*$")
@@ -34,14 +36,14 @@ class _Lists(NamedTuple):
     label_names: tuple[str, ...]
 
 
-Reader = Callable[[pathlib.Path, Split, int], _Lists]
+Reader = Callable[[AnyPath, Split, int], _Lists]
 
 
 def read_official(
     name: str,
-    videos: str | pathlib.Path,
+    videos: StrPath,
     *,
-    annotations: str | pathlib.Path | None = None,
+    annotations: StrPath | None = None,
     split: Split,
     fold: int = 1,
 ) -> VideoList:
@@ -75,8 +77,8 @@ def read_official(
         raise ValueError(f"There is no list {name!r}: known are {', '.join(READERS)}.")
     if fold not in (1, 2, 3):
         raise ValueError(f"The folds are 1, 2 and 3, got {fold}.")
-    root = pathlib.Path(videos)
-    where = pathlib.Path(annotations) if annotations else root
+    root = as_path(videos)
+    where = as_path(annotations) if annotations else root
     for path in (root, where):
         if not path.exists():
             raise ValueError(f"{path} does not exist.")
@@ -90,7 +92,7 @@ def read_official(
     return _find(name, root, lists)
 
 
-def _find(name: str, root: pathlib.Path, lists: _Lists) -> VideoList:
+def _find(name: str, root: AnyPath, lists: _Lists) -> VideoList:
     """Joins a list with the files that are there."""
     files = _index(root)
     numbers = {label: number for number, label in enumerate(lists.label_names)}
@@ -117,19 +119,18 @@ def _find(name: str, root: pathlib.Path, lists: _Lists) -> VideoList:
     return VideoList(tuple(examples), lists.label_names, tuple(missing))
 
 
-def _index(root: pathlib.Path) -> dict[str, str]:
+def _index(root: AnyPath) -> dict[str, str]:
     """Files by their names without ending; the first in order of paths counts."""
     found: dict[str, str] = {}
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders.sort()
-        for file in sorted(files):
+    for folder, _, files in walk(root):
+        for file in files:
             stem, ending = os.path.splitext(file)
             if ending.lower() in EXTENSIONS:
                 found.setdefault(stem, os.path.join(folder, file))
     return found
 
 
-def _list_files(where: pathlib.Path, pattern: str) -> list[pathlib.Path]:
+def _list_files(where: AnyPath, pattern: str) -> list[AnyPath]:
     """Files whose names match, however deep; an error if there is none."""
     if where.is_file():
         return [where]
@@ -140,7 +141,7 @@ def _list_files(where: pathlib.Path, pattern: str) -> list[pathlib.Path]:
     return found
 
 
-def _one_file(where: pathlib.Path, pattern: str) -> pathlib.Path:
+def _one_file(where: AnyPath, pattern: str) -> AnyPath:
     found = _list_files(where, pattern)
     if len(found) > 1:
         names = ", ".join(str(path.relative_to(where)) for path in found[:4])
@@ -148,12 +149,12 @@ def _one_file(where: pathlib.Path, pattern: str) -> pathlib.Path:
     return found[0]
 
 
-def _lines(path: pathlib.Path) -> list[str]:
+def _lines(path: AnyPath) -> list[str]:
     lines = path.read_text(encoding="utf-8-sig").splitlines()
     return [line.strip() for line in lines if line.strip()]
 
 
-def _kinetics(where: pathlib.Path, split: Split, fold: int) -> _Lists:
+def _kinetics(where: AnyPath, split: Split, fold: int) -> _Lists:
     """DeepMind's CSV: label, youtube_id, time_start, time_end, split."""
     del fold
     parts = {"train": r".*train\.csv", "eval": r".*val(idate|idation)?\.csv"}
@@ -162,26 +163,25 @@ def _kinetics(where: pathlib.Path, split: Split, fold: int) -> _Lists:
     return _Lists(entries[split], tuple(labels))
 
 
-def _kinetics_file(path: pathlib.Path) -> list[_Entry]:
+def _kinetics_file(path: AnyPath) -> list[_Entry]:
     entries, problems = [], []
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        for row in csv.DictReader(file):
-            try:
-                start, end = (round(float(row[f"time_{n}"])) for n in ("start", "end"))
-            except (TypeError, ValueError):
-                problems.append(f"{row['youtube_id']} has no times")
-                continue
-            if not row["label"]:
-                problems.append(f"{row['youtube_id']} has no label")
-            name = row["youtube_id"]
-            names = (f"{name}_{start:06d}_{end:06d}", name)
-            # Copies hold the ten seconds, whatever the name.
-            entries.append(_Entry(names, row["label"]))
+    for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"))):
+        try:
+            start, end = (round(float(row[f"time_{n}"])) for n in ("start", "end"))
+        except (TypeError, ValueError):
+            problems.append(f"{row['youtube_id']} has no times")
+            continue
+        if not row["label"]:
+            problems.append(f"{row['youtube_id']} has no label")
+        name = row["youtube_id"]
+        names = (f"{name}_{start:06d}_{end:06d}", name)
+        # Copies hold the ten seconds, whatever the name.
+        entries.append(_Entry(names, row["label"]))
     raise_all(str(path), problems if entries or problems else ["it has no rows"])
     return entries
 
 
-def _ucf101(where: pathlib.Path, split: Split, fold: int) -> _Lists:
+def _ucf101(where: AnyPath, split: Split, fold: int) -> _Lists:
     names = [line.split() for line in _lines(_one_file(where, r"classInd\.txt"))]
     labels = tuple(name for _, name in sorted(names, key=lambda row: int(row[0])))
     part = "train" if split == "train" else "test"
@@ -190,7 +190,7 @@ def _ucf101(where: pathlib.Path, split: Split, fold: int) -> _Lists:
     return _Lists([_Entry((f.stem,), f.parent.name) for f in files], labels)
 
 
-def _hmdb51(where: pathlib.Path, split: Split, fold: int) -> _Lists:
+def _hmdb51(where: AnyPath, split: Split, fold: int) -> _Lists:
     wanted = "1" if split == "train" else "2"  # 0 is in neither.
     ending = f"_test_split{fold}.txt"
     entries, labels = [], []
@@ -203,7 +203,7 @@ def _hmdb51(where: pathlib.Path, split: Split, fold: int) -> _Lists:
     return _Lists(entries, tuple(labels))
 
 
-def _ssv2(where: pathlib.Path, split: Split, fold: int) -> _Lists:
+def _ssv2(where: AnyPath, split: Split, fold: int) -> _Lists:
     del fold
     numbers = _json(_one_file(where, r".*labels\.json"))
     part = r".*train\.json" if split == "train" else r".*validation\.json"
@@ -214,7 +214,7 @@ def _ssv2(where: pathlib.Path, split: Split, fold: int) -> _Lists:
     return _Lists(entries, tuple(sorted(numbers, key=lambda name: int(numbers[name]))))
 
 
-def _diving48(where: pathlib.Path, split: Split, fold: int) -> _Lists:
+def _diving48(where: AnyPath, split: Split, fold: int) -> _Lists:
     del fold
     names = _json(_one_file(where, r".*vocab\.json"))
     labels = tuple(
@@ -227,7 +227,7 @@ def _diving48(where: pathlib.Path, split: Split, fold: int) -> _Lists:
     return _Lists(entries, labels)
 
 
-def _thumos14(where: pathlib.Path, split: Split, fold: int) -> _Lists:
+def _thumos14(where: AnyPath, split: Split, fold: int) -> _Lists:
     """The validation set is trained on, as everybody does; the test set tests."""
     del fold
     ending = "_val.txt" if split == "train" else "_test.txt"
@@ -249,7 +249,7 @@ def _thumos14(where: pathlib.Path, split: Split, fold: int) -> _Lists:
     return _Lists(entries, tuple(sorted(labels)))
 
 
-def _activitynet(where: pathlib.Path, split: Split, fold: int) -> _Lists:
+def _activitynet(where: AnyPath, split: Split, fold: int) -> _Lists:
     del fold
     database: Mapping[str, Any] = _json(_one_file(where, r".*\.json"))["database"]
     wanted = "training" if split == "train" else "validation"
@@ -271,7 +271,7 @@ def _inside(segment: Iterable[float], duration: float) -> tuple[float, float]:
     return max(0.0, float(start)), min(float(end), float(duration))
 
 
-def _json(path: pathlib.Path) -> Any:
+def _json(path: AnyPath) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -2,10 +2,10 @@
 
 import functools
 import os
-import pathlib
 from collections.abc import Iterator
 
 from vidjax.data.backends import import_tensorflow
+from vidjax.data.buckets import AnyPath, replacing
 from vidjax.data.clips import FileVideo
 from vidjax.data.decode import iterate_frames
 from vidjax.data.lists import Example
@@ -63,12 +63,11 @@ def encode_video(
     return example, record, ""
 
 
-def write_shard(temporary: str, path: pathlib.Path, records: Iterator[bytes]) -> None:
+def write_shard(path: AnyPath, records: Iterator[bytes]) -> None:
     """Writes records to a shard with its index, which is there when it is whole.
 
     Args:
-        temporary: File to write first, in the same folder.
-        path: Its name afterwards.
+        path: The shard.
         records: The bytes of the records.
 
     Raises:
@@ -77,21 +76,20 @@ def write_shard(temporary: str, path: pathlib.Path, records: Iterator[bytes]) ->
     """
     tf = import_tensorflow()
 
-    def written() -> Iterator[bytes]:
+    def written(temporary: str) -> Iterator[bytes]:
         with tf.io.TFRecordWriter(temporary) as writer:
             for record in records:
                 writer.write(record)
                 yield record
 
-    try:
-        index = index_records(str(path), written())
-    except tf.errors.OpError as error:
-        raise OSError(f"{path} cannot be written: {error.message}") from error
-    if os.path.getsize(temporary) != index.size:
-        raise OSError(f"{path} cannot be written: the disk is full.")
-    os.chmod(temporary, 0o644)
-    pathlib.Path(str(path) + INDEX_SUFFIX).unlink(missing_ok=True)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:
+        try:
+            index = index_records(str(path), written(str(temporary)))
+        except tf.errors.OpError as error:
+            raise OSError(f"{path} cannot be written: {error.message}") from error
+        if temporary.stat().st_size != index.size:
+            raise OSError(f"{path} cannot be written: the disk is full.")
+        path.with_name(path.name + INDEX_SUFFIX).unlink(missing_ok=True)
     save_index(index)
 
 

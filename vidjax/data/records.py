@@ -13,17 +13,19 @@ in any order, and damage is noticed. Shards of others have none; it is made when
 are first opened.
 """
 
+import contextlib
 import dataclasses
+import functools
+import io
 import os
-import pathlib
-import tempfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from vidjax.data.backends import import_tensorflow
+from vidjax.data.buckets import as_path, is_remote, replacing
 from vidjax.data.timeline import VideoError
 from vidjax.data.wire import parse_context, span_frames
 
@@ -164,17 +166,17 @@ def open_shard(path: str | os.PathLike[str]) -> ShardIndex:
         ImportError: If it has no index and TensorFlow is missing.
     """
     path = os.fspath(path)
-    if not os.path.isfile(path):
+    if not as_path(path).is_file():
         raise VideoError(f"The shard {path} does not exist.")
-    size = os.path.getsize(path)
-    kept = pathlib.Path(path + INDEX_SUFFIX)
+    size = as_path(path).stat().st_size
+    kept = as_path(path + INDEX_SUFFIX)
     if not kept.exists():
         index = index_records(path, _read_records(path))
-        if os.access(os.path.dirname(path) or ".", os.W_OK):
+        with contextlib.suppress(OSError):  # Folders that may only be read.
             save_index(index)
         return index
     try:
-        with np.load(kept, allow_pickle=False) as archive:
+        with kept.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             index = ShardIndex(
                 path,
                 int(archive["size"]),
@@ -212,15 +214,10 @@ def save_index(index: ShardIndex) -> None:
         "starts": index.starts,
         "frames": index.frames,
     }
-    folder = os.path.dirname(index.path) or "."
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        try:
-            np.savez(file, **arrays)
-            os.chmod(file.name, 0o644)
-            os.replace(file.name, index.path + INDEX_SUFFIX)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    with replacing(as_path(index.path + INDEX_SUFFIX)) as temporary:
+        temporary.write_bytes(content.getvalue())
 
 
 def index_records(path: str, records: Iterator[bytes]) -> ShardIndex:
@@ -286,10 +283,10 @@ def read_jpegs(path: str, record: Record, indices: Sequence[int]) -> list[bytes]
     """
     found = {}
     try:
-        with open(path, "rb", buffering=0) as file:
+        with _open_to_read(path) as read:
             for index in sorted(set(indices)):
                 start, count, crc = (int(value) for value in record.frames[index])
-                found[index] = os.pread(file.fileno(), count, start)
+                found[index] = read(count, start)
                 if len(found[index]) != count or zlib.crc32(found[index]) != crc:
                     raise VideoError(
                         f"{record.name} in {path} is damaged: frame {index} is not "
@@ -298,6 +295,22 @@ def read_jpegs(path: str, record: Record, indices: Sequence[int]) -> list[bytes]
     except OSError as error:
         raise VideoError(f"The shard {path} cannot be read ({error}).") from error
     return [found[index] for index in indices]
+
+
+@contextlib.contextmanager
+def _open_to_read(path: str) -> Iterator[Callable[[int, int], bytes]]:
+    """Gives a function that reads a number of bytes at a place."""
+    if not is_remote(path):
+        with open(path, "rb", buffering=0) as file:
+            yield functools.partial(os.pread, file.fileno())
+        return
+    with as_path(path).open("rb") as file:
+
+        def read(count: int, start: int) -> bytes:
+            file.seek(start)
+            return file.read(count)
+
+        yield read
 
 
 def _read_records(path: str) -> Iterator[bytes]:

@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import functools
-import glob
 import os
 import re
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidjax.data.backends import import_tensorflow
+from vidjax.data.buckets import as_path, find
 from vidjax.data.decode import resize_frame
 from vidjax.data.geometry import Geometry
 from vidjax.data.lists import Split
@@ -169,11 +169,11 @@ def open_shards(where: str, *, split: Split) -> ShardSet:
     """
     pattern = where if "*" in where or "{split}" in where else ""
     pattern = pattern or os.path.join(where, "{split}-*.tfrecord")
-    found = sorted(
+    found = [
         path
-        for path in glob.glob(pattern.replace("{split}", split))
+        for path in find(pattern.replace("{split}", split))
         if not path.endswith(".npz")
-    )
+    ]
     if not found:
         raise ValueError(
             f"There are no shards {pattern.replace('{split}', split)}.{_near(pattern)}"
@@ -194,8 +194,8 @@ def open_shards(where: str, *, split: Split) -> ShardSet:
 
 
 def _near(pattern: str) -> str:
-    folder = os.path.dirname(pattern) or "."
-    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    folder = as_path(os.path.dirname(pattern) or ".")
+    names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     close = difflib.get_close_matches(os.path.basename(pattern), names, n=1, cutoff=0.2)
     return f" {folder} has {close[0]}." if close else ""
 
@@ -214,11 +214,10 @@ def _check_complete(paths: Sequence[str]) -> None:
 
 
 def _listed_labels(shard: str) -> tuple[str, ...]:
-    path = os.path.join(os.path.dirname(shard), LABELS)
-    if not os.path.isfile(path):
+    path = as_path(shard).with_name(LABELS)
+    if not path.is_file():
         return ()
-    with open(path, encoding="utf-8") as file:
-        return tuple(file.read().splitlines())
+    return tuple(path.read_text(encoding="utf-8").splitlines())
 
 
 def _label_names(shards: Sequence[ShardIndex], where: str) -> tuple[str, ...]:

@@ -8,14 +8,14 @@ import contextlib
 import dataclasses
 import functools
 import os
+import stat
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from vidjax.data.buckets import StrPath, as_path, is_remote, open_media
 from vidjax.data.containers import is_cut_short
-
-StrPath = str | os.PathLike[str]
 
 _KEPT_TIMELINES = 1024  # Files whose frame times are remembered.
 
@@ -67,7 +67,10 @@ def open_video(path: StrPath) -> Iterator[tuple[Any, Any]]:
     name = os.fspath(path)
     _check_file(name)
     try:
-        with av.open(name, metadata_errors="ignore") as container:
+        with (
+            open_media(name) as media,
+            av.open(media, metadata_errors="ignore") as container,
+        ):
             kind = container.format.name
             if kind.endswith(_NO_VIDEO_FORMATS):
                 raise VideoError(f"{name} is not a video ({kind}).")
@@ -88,16 +91,23 @@ def open_video(path: StrPath) -> Iterator[tuple[Any, Any]]:
         raise VideoError(f"{name} is no video, or damaged ({reason}).") from error
 
 
-def _check_file(name: str) -> None:
-    """Checks what can be said of a file before it is opened."""
-    if not os.path.exists(name):
-        raise VideoError(f"{name} does not exist.")
-    if os.path.isdir(name):
+def _check_file(name: str) -> Any:
+    """Returns what the file system says, once it says that a file can be opened."""
+    try:
+        state = as_path(name).stat()
+    except PermissionError as error:
+        raise VideoError(f"{name} may not be read by this user.") from error
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise VideoError(f"{name} does not exist.") from error
+    except OSError as error:
+        raise VideoError(f"{name} cannot be read ({error}).") from error
+    if stat.S_ISDIR(state.st_mode):
         raise VideoError(f"{name} is a folder, not a video.")
-    if not os.access(name, os.R_OK):
+    if not is_remote(name) and not os.access(name, os.R_OK):
         raise VideoError(f"{name} may not be read by this user.")
-    if os.path.getsize(name) == 0:
+    if state.st_size == 0:
         raise VideoError(f"{name} is empty.")
+    return state
 
 
 def read_timeline(path: StrPath) -> Timeline:
@@ -114,8 +124,7 @@ def read_timeline(path: StrPath) -> Timeline:
         ImportError: If PyAV is missing.
     """
     name = os.fspath(path)
-    _check_file(name)
-    state = os.stat(name)
+    state = _check_file(name)
     return _scan(name, state.st_size, state.st_mtime_ns)
 
 

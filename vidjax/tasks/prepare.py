@@ -11,17 +11,15 @@ import hashlib
 import itertools
 import json
 import os
-import pathlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from vidjax.config import DataConfig
+from vidjax.data.buckets import PART, AnyPath, StrPath, as_path, replacing
 from vidjax.data.lists import Example, Split, VideoList
 from vidjax.data.prepared import encode_video, write_shard
 from vidjax.data.shards import LABELS
 from vidjax.data.sources import list_videos
-from vidjax.train.log import write_json
 
 REPORT = "report.json"
 SETTINGS = "prepare.json"
@@ -59,7 +57,7 @@ class Prepared:
         missing: Names of videos that the official lists have and the disk has not.
     """
 
-    folder: pathlib.Path
+    folder: AnyPath
     videos: int
     shards: int
     bad: tuple[tuple[str, str], ...]
@@ -70,7 +68,7 @@ def prepare(
     dataset: str,
     *,
     videos: str,
-    out: str | pathlib.Path,
+    out: StrPath,
     annotations: str | None = None,
     fold: int = 1,
     settings: PrepareSettings | None = None,
@@ -106,11 +104,12 @@ def prepare(
     lists: dict[Split, VideoList] = {
         split: list_videos(config, split=split) for split in _SPLITS
     }
-    folder = pathlib.Path(out)
+    folder = as_path(out)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, _describe(config, settings, lists))
     names = lists["train"].label_names
-    (folder / LABELS).write_text("\n".join(names) + "\n", encoding="utf-8")
+    with replacing(folder / LABELS) as temporary:
+        temporary.write_bytes(("\n".join(names) + "\n").encode())
     plan = [
         (split, number, count, part)
         for split in _SPLITS
@@ -134,7 +133,7 @@ def prepare(
             bad += [(file, reason) for file, reason in facts["bad"]]
     missing = tuple(name for each in lists.values() for name in each.missing)
     result = Prepared(folder, total - len(bad), len(plan), tuple(bad), missing)
-    write_json(
+    _write_json(
         folder / REPORT,
         {
             "videos": result.videos,
@@ -146,7 +145,7 @@ def prepare(
     return result
 
 
-def check_prepared(folder: str | pathlib.Path) -> list[str]:
+def check_prepared(folder: StrPath) -> list[str]:
     """Verifies a finished set: every shard is there, with the bytes that were written.
 
     Args:
@@ -158,7 +157,7 @@ def check_prepared(folder: str | pathlib.Path) -> list[str]:
     Raises:
         ValueError: If the folder holds no set.
     """
-    folder = pathlib.Path(folder)
+    folder = as_path(folder)
     shards = sorted(folder.glob("*.tfrecord"))
     if not (folder / SETTINGS).is_file():
         raise ValueError(f"{folder} holds no prepared set: it has no {SETTINGS}.")
@@ -207,7 +206,7 @@ def _describe(
     }
 
 
-def _claim(folder: pathlib.Path, facts: dict[str, Any]) -> None:
+def _claim(folder: AnyPath, facts: dict[str, Any]) -> None:
     """A folder holds one set."""
     path = folder / SETTINGS
     if path.is_file():
@@ -218,8 +217,8 @@ def _claim(folder: pathlib.Path, facts: dict[str, Any]) -> None:
                 f"{folder} holds shards that were made otherwise (different: "
                 f"{', '.join(differing)}). Give another folder, or remove it."
             )
-    write_json(path, facts)
-    for left in folder.glob(".part-*"):  # Of a run that was killed.
+    _write_json(path, facts)
+    for left in folder.glob(f"{PART}*"):  # Of a run that was killed.
         left.unlink()
 
 
@@ -276,18 +275,12 @@ def _told(encoded: Iterator[Encoded], tell: Callable[[int], None]) -> Iterator[E
         tell(number)
 
 
-def _write(path: pathlib.Path, encoded: Iterator[Encoded]) -> dict[str, Any]:
+def _write(path: AnyPath, encoded: Iterator[Encoded]) -> dict[str, Any]:
     """Writes a shard, its index and its facts, which say that it is whole."""
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=path.parent)
-    os.close(handle)
     bad: list[tuple[str, str]] = []
-    try:
-        write_shard(name, path, _good(encoded, bad))
-    except BaseException:
-        pathlib.Path(name).unlink(missing_ok=True)
-        raise
+    write_shard(path, _good(encoded, bad))
     facts = {"sha256": _digest(path), "bytes": path.stat().st_size, "bad": bad}
-    write_json(_facts_path(path), facts)
+    _write_json(_facts_path(path), facts)
     return facts
 
 
@@ -299,11 +292,11 @@ def _good(encoded: Iterator[Encoded], bad: list[tuple[str, str]]) -> Iterator[by
             yield record
 
 
-def _facts_path(path: pathlib.Path) -> pathlib.Path:
+def _facts_path(path: AnyPath) -> AnyPath:
     return path.with_name(path.name + ".json")
 
 
-def _read_facts(path: pathlib.Path) -> dict[str, Any] | None:
+def _read_facts(path: AnyPath) -> dict[str, Any] | None:
     """What is known of a whole shard, or None if it is not there."""
     facts = _facts_path(path)
     if not (facts.is_file() and path.is_file()):
@@ -311,12 +304,17 @@ def _read_facts(path: pathlib.Path) -> dict[str, Any] | None:
     return json.loads(facts.read_text(encoding="utf-8"))
 
 
-def _family(path: pathlib.Path) -> tuple[str, int]:
+def _family(path: AnyPath) -> tuple[str, int]:
     """The split and the number of shards in train-00003-of-00008.tfrecord."""
     split, _, _, count = path.stem.rsplit("-", 3)
     return split, int(count)
 
 
-def _digest(path: pathlib.Path) -> str:
+def _digest(path: AnyPath) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_json(path: AnyPath, value: Any) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes((json.dumps(value, indent=2) + "\n").encode())
