@@ -6,6 +6,7 @@ from vidjax.localization.grouping import (
     contrast,
     group_scores,
     smooth_scores,
+    snap_edges,
 )
 
 PLAIN = Grouping(smoothing=0.0)
@@ -75,3 +76,26 @@ def test_contrast_looks_at_both_sides():
     signal = np.array([1, 0, 1, 1, 1, 1, 0, 0], np.float32)
     assert contrast(signal, 2, 6, margin=0.25) == 1.0
     assert contrast(signal, 2, 6, margin=0.5) == 0.75
+
+
+def test_a_short_part_of_a_better_segment_is_not_told_again():
+    scores = _scores(100, (20, 70, 1, 0.9))
+    scores[40:45, 3] = 0.8
+    scores[40:45, 1] = 0.2
+    found = group_scores(scores, PLAIN)
+    assert found.labels.tolist() == [1]
+    np.testing.assert_array_equal(found.segments, [[20, 70]])
+
+
+def test_edges_move_to_cuts_that_are_near():
+    scores = _scores(60, (20, 40, 1, 0.9))
+    found = group_scores(scores, PLAIN, cuts=np.array([3.5, 18.75, 36.5, 37.5]))
+    np.testing.assert_array_equal(found.segments, [[18.75, 40]])
+
+
+def test_a_segment_between_two_cuts_takes_the_nearer_one_at_each_edge():
+    segments = np.array([[4.0, 9.0], [0.0, 30.0], [9.5, 10.5]], np.float32)
+    moved = snap_edges(segments, np.array([5.0, 10.0]), reach=1.0)
+    np.testing.assert_array_equal(moved, [[5, 10], [0, 30], [9.5, 10.5]])
+    one = snap_edges(segments, np.array([5.0]), reach=1.0)
+    np.testing.assert_array_equal(one, [[5, 9], [0, 30], [9.5, 10.5]])

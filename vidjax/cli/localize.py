@@ -10,7 +10,8 @@ import tyro
 from rich import box, console, table
 
 from vidjax.cli.count_view import CountView
-from vidjax.tasks.localize import Scan, Segment, localize_by, plot_segments
+from vidjax.tasks.localize import Segment, plot_segments
+from vidjax.tasks.localize_scan import Scan, localize_by
 from vidjax.tasks.predict import load_recognizer, load_trained_recognizer
 
 
@@ -43,7 +44,7 @@ def _localize(
     weights: str | None = None,
     workdir: pathlib.Path | None = None,
     stride: int | None = None,
-    batch: int = Scan.batch,
+    batch: int | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
     plot: pathlib.Path | None = None,
 ) -> int:
@@ -54,8 +55,8 @@ def _localize(
         model: Name of a recognition model (`vidjax models` lists them).
         weights: A tag of the model card, or the path of a file of weights.
         workdir: Folder that `vidjax train` made of a recognition model.
-        stride: Frames from one scored window to the next; by default a quarter of the
-            model's clip.
+        stride: Frames from one scored window to the next; by default three quarters of
+            the model's clip, or a quarter where it has one score only.
         batch: Windows that are scored at once.
         json_: Print one JSON array and nothing else.
         plot: Picture to write: frames, and the segments by class.
@@ -68,8 +69,6 @@ def _localize(
         raise ValueError("Give --model and --weights, or --workdir of a training run.")
     else:
         recognizer = load_recognizer(model, weights)
-    if batch < 1 or (stride is not None and stride < 1):
-        raise ValueError(f"--stride and --batch must be at least 1: {stride}, {batch}.")
     with CountView("windows") as show:
         segments = localize_by(
             recognizer,

@@ -1,7 +1,8 @@
 """Windows that slide over a stream of frames, in the memory of one window."""
 
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -108,6 +109,55 @@ def sliding_windows(
             held = held[stride:]
     if held and not found:
         yield np.stack(held + held[-1:] * (window - len(held)))
+
+
+def cover(num_frames: int, *, window: int, stride: int) -> list[int]:
+    """Returns where windows start that leave no frame of a video out.
+
+    Args:
+        num_frames: Frames N, at least 1.
+        window: Frames of a window, at least 1.
+        stride: Frames from one window to the next, in [1, window].
+
+    Returns:
+        Multiples of the stride, and last the window that ends with the video; 0 alone
+        for a video that is shorter than a window.
+
+    Example:
+        >>> cover(100, window=32, stride=16), cover(10, window=32, stride=16)
+        ([0, 16, 32, 48, 64, 68], [0])
+    """
+    last = max(num_frames - window, 0)
+    return [*range(0, last, stride), last]
+
+
+def windows_at(
+    frames: Iterator[np.ndarray], spans: Sequence[tuple[int, int]]
+) -> Iterator[np.ndarray]:
+    """Yields windows of any length from one pass over a stream.
+
+    Args:
+        frames: Arrays of one shape, such as [H, W, C]; at least one.
+        spans: First frame of each window and the one behind its last, in the order of
+            their ends. Frames behind the end of the stream are its last one.
+
+    Yields:
+        [length, H, W, C] for each span. Memory is that of the longest one.
+
+    Example:
+        >>> stream = iter(np.arange(5))
+        >>> [w.tolist() for w in windows_at(stream, [(0, 2), (1, 4), (4, 7)])]
+        [[0, 1], [1, 2, 3], [4, 4, 4]]
+    """
+    longest = max((end - start for start, end in spans), default=0)
+    held: list[np.ndarray] = []
+    read = 0  # Frames; the last one that is held is frame `read - 1`.
+    for start, end in spans:
+        for frame in itertools.islice(frames, max(end - read, 0)):
+            held = [*held, frame][-longest:]
+            read += 1
+        places = np.minimum(np.arange(start, end), read - 1) - read + len(held)
+        yield np.stack([held[place] for place in places])
 
 
 def batched(

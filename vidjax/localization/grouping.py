@@ -14,11 +14,8 @@ import itertools
 import math
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, Int
-
-from vidjax.ops.segments import nms
+from jaxtyping import Float, Int, Num
 
 _LEVELS = tuple(np.arange(1, 10) / 10)
 
@@ -35,25 +32,28 @@ class Grouping:
         min_score: Segments that do not stand out by so much are left out.
         margin: What lies around a segment, on each side, as a share of its length
             (AutoLoc has 1/4, with which a short gap cuts an action).
-        iou_threshold: Overlap from which the better of two segments is kept, whatever
-            their classes.
+        snap: Steps by which an edge may move to a cut of the video.
+        overlap: Share of the shorter of two segments, whatever their classes, from
+            which only the better one is kept.
         max_segments: Most segments of a video.
     """
 
     smoothing: float = 1.0
     levels: tuple[float, ...] = _LEVELS
     shares: tuple[float, ...] = (0.6, 0.8, 1.0)
-    min_score: float = 0.2
+    min_score: float = 0.3
     margin: float = 0.5
-    iou_threshold: float = 0.2
-    max_segments: int = 100
+    snap: float = 2.0
+    overlap: float = 0.5
+    max_segments: int = 1000
 
 
 class Found(NamedTuple):
     """Segments, the best first.
 
     Attributes:
-        segments: First step and the one behind the last, [N, 2] float32.
+        segments: First step and the one behind the last, [N, 2] float32; between two
+            steps where an edge is at a cut.
         scores: Mean score inside less that around, in (0, 1], [N] float32.
         labels: Classes, [N] int32.
     """
@@ -64,13 +64,18 @@ class Found(NamedTuple):
 
 
 def group_scores(
-    probabilities: Float[np.ndarray, "t k"], grouping: Grouping | None = None
+    probabilities: Float[np.ndarray, "t k"],
+    grouping: Grouping | None = None,
+    *,
+    cuts: Num[np.ndarray, " n"] | None = None,
 ) -> Found:
     """Finds the segments in which a class stands out.
 
     Args:
         probabilities: Of each step and class, in [0, 1], [T, K].
         grouping: How; None takes the defaults.
+        cuts: Where shots of the video begin, in steps, rising, [N]; an action that
+            seems to start or end near a cut does so there.
 
     Returns:
         The segments.
@@ -96,7 +101,37 @@ def group_scores(
             score = contrast(signal, start, end, margin=grouping.margin)
             rows.append((start, end, score, int(label)))
     rows = [row for row in rows if row[2] >= grouping.min_score]
-    return _best(rows, grouping)
+    table = np.array(rows, np.float32).reshape(-1, 4)
+    if cuts is not None and len(cuts):
+        table[:, :2] = snap_edges(table[:, :2], cuts, reach=grouping.snap)
+    table = table[_one_at_a_time(table, grouping.overlap)[: grouping.max_segments]]
+    return Found(table[:, :2], table[:, 2], table[:, 3].astype(np.int32))
+
+
+def snap_edges(
+    segments: Float[np.ndarray, "n 2"], cuts: Num[np.ndarray, " m"], *, reach: float
+) -> Float[np.ndarray, "n 2"]:
+    """Moves the edges of segments to cuts that are near.
+
+    Args:
+        segments: Starts and ends, [N, 2].
+        cuts: Where shots begin, rising, [M], at least one.
+        reach: How far an edge may move.
+
+    Returns:
+        [N, 2]; a segment whose edges would meet stays as it is.
+
+    Example:
+        >>> segments = np.array([[1.0, 7.0], [4.2, 4.8]])
+        >>> snap_edges(segments, np.array([4.5, 6.0]), reach=1.0).tolist()
+        [[1.0, 6.0], [4.2, 4.8]]
+    """
+    behind = np.searchsorted(cuts, segments).clip(1, max(len(cuts) - 1, 1))
+    near = np.stack([cuts[behind - 1], cuts[np.minimum(behind, len(cuts) - 1)]])
+    away = np.abs(near - segments)
+    nearest = np.where(away[0] <= away[1], near[0], near[1])
+    moved = np.where(away.min(axis=0) <= reach, nearest, segments)
+    return np.where((moved[:, 1] > moved[:, 0])[:, None], moved, segments)
 
 
 def smooth_scores(
@@ -186,20 +221,14 @@ def _groups(runs: list[tuple[int, int]], share: float) -> list[tuple[int, int]]:
     return groups
 
 
-def _best(rows: list[tuple[int, int, float, int]], grouping: Grouping) -> Found:
-    if not rows:
-        empty = np.zeros((0,), np.float32)
-        return Found(empty.reshape(0, 2), empty, empty.astype(np.int32))
-    table = np.array(rows, np.float32)
-    kept = nms(
-        jnp.asarray(table[:, :2]),
-        jnp.asarray(table[:, 2]),
-        jnp.asarray(table[:, 3].astype(np.int32)),
-        method="hard",
-        iou_threshold=grouping.iou_threshold,
-        class_wise=False,
-        max_segments=min(grouping.max_segments, len(rows)),
-    )
-    valid = np.asarray(kept.valid)
-    columns = (kept.segments, kept.scores, kept.labels)
-    return Found(*(np.asarray(column)[valid] for column in columns))
+def _one_at_a_time(table: np.ndarray, share: float) -> list[int]:
+    """Which rows (start, end, score, label) are kept, the best first."""
+    left, kept = np.argsort(-table[:, 2], kind="stable"), []
+    while left.size:
+        best, left = left[0], left[1:]
+        kept.append(int(best))
+        start, end = table[best, :2]
+        starts, ends = table[left, 0], table[left, 1]
+        inside = np.minimum(ends, end) - np.maximum(starts, start)
+        left = left[inside < share * np.minimum(ends - starts, end - start)]
+    return kept
