@@ -29,9 +29,14 @@ class DataConfig:
             "ucf101:DIR", "hmdb51:DIR", "ssv2:DIR", "diving48:DIR", "thumos14:DIR",
             "activitynet:DIR", where DIR has the videos; or "records:DIR" with the
             shards that `vidjax prepare` wrote, or those of others as "records:PATTERN",
-            where {split} stands for train and eval.
+            where {split} stands for train and eval; or "tfds:NAME", a set of videos
+            that TensorFlow Datasets prepared.
         annotations: Folder of the official lists; None looks where the videos are.
         fold: Which of the three splits of UCF101 and HMDB51, from 1.
+        tfds_dir: Where sets of TFDS are; None is where TFDS puts them.
+        tfds_splits: Which splits of a set of TFDS are for training and evaluation, such
+            as "train[:90%]" and "train[90%:]"; None takes "train", and one called
+            "val", "validation", "eval" or "test".
         batch_size: Clips in a global batch; a multiple of the number of devices.
         eval_batch_size: Clips in a batch of evaluation; None takes `batch_size`.
         num_frames: Frames in a clip; None takes the model card's.
@@ -67,6 +72,8 @@ class DataConfig:
     source: str = "synthetic_motion"
     annotations: str | None = None
     fold: int = 1
+    tfds_dir: str | None = None
+    tfds_splits: tuple[str, str] | None = None
     batch_size: int = 32
     eval_batch_size: int | None = None
     num_frames: int | None = None

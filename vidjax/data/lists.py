@@ -21,8 +21,9 @@ EXTENSIONS = (
 )
 """Names that videos in a folder end with; other files there are not looked at."""
 
-# What the held-out part is called, in folders and in the column "split".
-_EVAL_NAMES = ("val", "validation", "eval", "test")
+EVAL_NAMES = ("val", "validation", "eval", "test")
+"""What the held-out part is called, in folders and in the column "split"."""
+
 _SHOWN = 10  # Problems that one message lists.
 
 
@@ -85,7 +86,7 @@ def read_folder(
     if not root.is_dir():
         raise ValueError(f"The data folder {root} does not exist, or is no folder.")
     parts = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()}
-    held_out = next((parts[name] for name in _EVAL_NAMES if name in parts), None)
+    held_out = next((parts[name] for name in EVAL_NAMES if name in parts), None)
     if "train" in parts and held_out is not None:
         train, test = _list_classes(parts["train"]), _list_classes(held_out)
         extra = sorted(test.keys() - train.keys())
@@ -249,8 +250,8 @@ def _parse(
     split = values.get("split")
     if split is not None:
         split = split.strip().lower()
-        if split not in ("train", *_EVAL_NAMES):
-            wrong.append(f'split is {split!r}, not "train" or one of {_EVAL_NAMES}')
+        if split not in ("train", *EVAL_NAMES):
+            wrong.append(f'split is {split!r}, not "train" or one of {EVAL_NAMES}')
         split = "train" if split == "train" else "eval"
     start, end = _seconds(values, "start", wrong), _seconds(values, "end", wrong)
     if end is not None and end <= (start or 0.0):

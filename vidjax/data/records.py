@@ -19,7 +19,7 @@ import functools
 import io
 import os
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ import numpy as np
 from vidjax.data.backends import import_tensorflow
 from vidjax.data.buckets import as_path, is_remote, replacing
 from vidjax.data.timeline import VideoError
-from vidjax.data.wire import parse_context, span_frames
+from vidjax.data.wire import Span, parse_context, span_frames
 
 INDEX_SUFFIX = ".index.npz"
 _HEADER = 12  # Bytes before a record: its length, and the CRC of that.
@@ -152,11 +152,19 @@ def make_record(
     return example.SerializeToString(deterministic=True)
 
 
-def open_shard(path: str | os.PathLike[str]) -> ShardIndex:
+def open_shard(
+    path: str | os.PathLike[str],
+    *,
+    suffix: str = INDEX_SUFFIX,
+    make: Callable[[str, Iterator[bytes]], ShardIndex] | None = None,
+) -> ShardIndex:
     """Returns the index of a shard; makes and, if it can, keeps one that is missing.
 
     Args:
-        path: A TFRecord file in DMVR's layout.
+        path: A TFRecord file.
+        suffix: What the name of the index has behind that of the shard.
+        make: Makes the index from the path and the records; None is `index_records`,
+            for DMVR's layout.
 
     Returns:
         The index.
@@ -169,11 +177,11 @@ def open_shard(path: str | os.PathLike[str]) -> ShardIndex:
     if not as_path(path).is_file():
         raise VideoError(f"The shard {path} does not exist.")
     size = as_path(path).stat().st_size
-    kept = as_path(path + INDEX_SUFFIX)
+    kept = as_path(path + suffix)
     if not kept.exists():
-        index = index_records(path, _read_records(path))
+        index = (make or index_records)(path, _read_records(path))
         with contextlib.suppress(OSError):  # Folders that may only be read.
-            save_index(index)
+            save_index(index, suffix=suffix)
         return index
     try:
         with kept.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -196,11 +204,12 @@ def open_shard(path: str | os.PathLike[str]) -> ShardIndex:
     return index
 
 
-def save_index(index: ShardIndex) -> None:
+def save_index(index: ShardIndex, *, suffix: str = INDEX_SUFFIX) -> None:
     """Writes an index beside its shard, all of it or nothing.
 
     Args:
         index: The index.
+        suffix: What its name has behind that of the shard.
 
     Raises:
         OSError: If it cannot be written.
@@ -216,16 +225,30 @@ def save_index(index: ShardIndex) -> None:
     }
     content = io.BytesIO()
     np.savez(content, **arrays)
-    with replacing(as_path(index.path + INDEX_SUFFIX)) as temporary:
+    with replacing(as_path(index.path + suffix)) as temporary:
         temporary.write_bytes(content.getvalue())
 
 
-def index_records(path: str, records: Iterator[bytes]) -> ShardIndex:
+Parse = Callable[[bytes], tuple[Mapping[str, list[Any]], list[Span]]]
+"""From a record to its context in DMVR's names, and where its frames lie."""
+
+
+def _parse_sequence(record: bytes) -> tuple[Mapping[str, list[Any]], list[Span]]:
+    spans = span_frames(record)
+    if not spans:
+        raise KeyError("image/encoded")
+    return parse_context(record), spans
+
+
+def index_records(
+    path: str, records: Iterator[bytes], *, parse: Parse = _parse_sequence
+) -> ShardIndex:
     """Makes the index of a shard from its records, in their order.
 
     Args:
         path: The shard.
         records: The bytes of its records.
+        parse: What reads a record; by default it is in DMVR's layout.
 
     Returns:
         The index.
@@ -238,11 +261,13 @@ def index_records(path: str, records: Iterator[bytes]) -> ShardIndex:
     start = 0
     for number, record in enumerate(records):
         try:
-            context, spans = parse_context(record), span_frames(record)
+            context, spans = parse(record)
+        except KeyError as error:
+            raise VideoError(
+                f"Record {number} of {path} has no list {error.args[0]}."
+            ) from error
         except (ValueError, IndexError) as error:
             raise VideoError(f"Record {number} of {path} is damaged.") from error
-        if not spans:
-            raise VideoError(f"Record {number} of {path} has no list image/encoded.")
         names.append(_first(context, "video/filename", f"{path}#{number}"))
         labels.append(_first(context, "clip/label/index", 0))
         label_names.append(_first(context, "clip/label/text", ""))
@@ -251,7 +276,7 @@ def index_records(path: str, records: Iterator[bytes]) -> ShardIndex:
             (start + _HEADER + low, high - low, zlib.crc32(record[low:high]))
             for low, high in spans
         ]
-        frames.append(np.array(rows, np.int64))
+        frames.append(np.array(rows, np.int64).reshape(-1, 3))
         start += _HEADER + len(record) + _FOOTER
     counts = [0, *(len(rows) for rows in frames)]
     return ShardIndex(
@@ -322,7 +347,7 @@ def _read_records(path: str) -> Iterator[bytes]:
         raise VideoError(f"The shard {path} is damaged or cut short (CRC).") from error
 
 
-def _first(context: dict[str, list[Any]], name: str, default: Any) -> Any:
+def _first(context: Mapping[str, list[Any]], name: str, default: Any) -> Any:
     values = context.get(name) or [default]
     value = values[0]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

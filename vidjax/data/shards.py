@@ -5,6 +5,7 @@ import difflib
 import functools
 import os
 import re
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,7 @@ from vidjax.typing import Interpolation
 LABELS = "labels.txt"
 """Names of the classes, a line each, beside shards."""
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 _NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.tfrecord)?$")
 
 
@@ -84,15 +86,24 @@ class RecordVideo:
         jpegs = read_jpegs(self.path, self.record, unique.tolist())
         tf = import_tensorflow()
         try:
-            height, width, _ = tf.io.extract_jpeg_shape(jpegs[0]).numpy().tolist()
+            height, width = _stored_size(jpegs[0])
             size, box = geometry(height, width)
             frames = [
                 _decode(jpeg, (height, width), size, box, interpolation)
                 for jpeg in jpegs
             ]
         except tf.errors.InvalidArgumentError as error:
-            raise VideoError(f"A frame of {self.name} is no JPEG.") from error
+            raise VideoError(f"A frame of {self.name} is no JPEG or PNG.") from error
         return np.stack(frames)[inverse]
+
+
+def _stored_size(frame: bytes) -> tuple[int, int]:
+    """Height and width of a frame, from its header."""
+    if frame.startswith(_PNG):  # https://www.w3.org/TR/png, 11.2.1.
+        width, height = struct.unpack(">II", frame[16:24])
+        return height, width
+    height, width, _ = import_tensorflow().io.extract_jpeg_shape(frame).numpy().tolist()
+    return height, width
 
 
 def _decode(
@@ -104,6 +115,10 @@ def _decode(
 ) -> np.ndarray:
     """Decodes a frame; of one that keeps its size only the box is decoded."""
     image = import_tensorflow().image
+    if jpeg.startswith(_PNG):
+        whole = image.decode_png(jpeg, channels=3).numpy()
+        whole = whole if size == stored else resize_frame(whole, size, interpolation)
+        return whole[box.top : box.top + box.height, box.left : box.left + box.width]
     if size == stored:
         window = (box.top, box.left, box.height, box.width)
         return image.decode_and_crop_jpeg(jpeg, window, channels=3).numpy()
@@ -145,10 +160,16 @@ class ShardSet:
 
         Returns:
             The video.
+
+        Raises:
+            VideoError: If it has no frames.
         """
         shard = int(np.searchsorted(self.first, index, side="right")) - 1
         chosen = self.shards[shard]
-        return RecordVideo(chosen.path, chosen.record(index - int(self.first[shard])))
+        record = chosen.record(index - int(self.first[shard]))
+        if not len(record.frames):
+            raise VideoError(f"{record.name} in {chosen.path} has no frames.")
+        return RecordVideo(chosen.path, record)
 
 
 def open_shards(where: str, *, split: Split) -> ShardSet:

@@ -14,6 +14,7 @@ from vidjax.data.official import read_official
 from vidjax.data.shards import open_shards
 from vidjax.data.synthetic import CLASSES, TWO_STREAM_CLASSES
 from vidjax.data.synthetic_source import SceneSource, SyntheticSource
+from vidjax.data.tfds_sets import open_tfds
 from vidjax.data.video_source import FileSet, VideoSource
 from vidjax.typing import ClipSpec, Views
 
@@ -21,7 +22,7 @@ _SYNTHETIC = {
     "synthetic_motion": CLASSES,
     "synthetic_two_stream": TWO_STREAM_CLASSES,
 }
-_SOURCES = (*_SYNTHETIC, "scenes", "folder:DIR", "csv:FILE", "records:DIR")
+_SOURCES = (*_SYNTHETIC, "scenes", "folder:DIR", "csv:FILE", "records:DIR", "tfds:NAME")
 _READERS = {"folder": read_folder, "csv": read_csv}
 _LOG = logging.getLogger("vidjax.data")
 
@@ -123,10 +124,17 @@ def make_source(
     if config.source == "scenes":
         return SceneSource(config.synthetic, split)
     kind, _, where = config.source.partition(":")
-    if where and kind in ("records", *_READERS, *OFFICIAL):
+    if where and kind in ("records", "tfds", *_READERS, *OFFICIAL):
         _check_augmentation(config, spec)
         if kind == "records":
             videos = open_shards(where, split=split)
+        elif kind == "tfds":
+            videos = open_tfds(
+                where,
+                split=split,
+                data_dir=config.tfds_dir,
+                splits=config.tfds_splits,
+            )
         else:
             videos = FileSet(list_videos(config, split=split))
         return VideoSource(spec, videos, config)

@@ -59,6 +59,36 @@ def parse_context(record: bytes) -> dict[str, list[Any]]:
     return found
 
 
+def parse_example(
+    record: bytes, *, frames: str
+) -> tuple[dict[str, list[Any]], list[Span]]:
+    """Returns the features of an example, but of its frames only where they lie.
+
+    Args:
+        record: Bytes of a `tf.train.Example`.
+        frames: Name of the feature that has a list of images.
+
+    Returns:
+        Lists of bytes, floats or integers by name, and spans in the record, one a
+        frame; none if it has no such feature.
+
+    Raises:
+        ValueError: If the bytes are no such message.
+    """
+    found: dict[str, list[Any]] = {}
+    spans: list[Span] = []
+    for features in _fields(record, (0, len(record)), 1):
+        for entry in _fields(record, features, 1):
+            key = record[slice(*next(_fields(record, entry, 1), (0, 0)))].decode()
+            value = next(_fields(record, entry, 2), (0, 0))
+            if key != frames:
+                found[key] = _values(record, value)
+                continue
+            for images in _fields(record, value, 1):
+                spans = list(_fields(record, images, 1))
+    return found, spans
+
+
 def _frame(record: bytes, feature: Span) -> Span:
     """The only string in the list of bytes of a feature."""
     for values in _fields(record, feature, 1):
