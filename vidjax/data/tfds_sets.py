@@ -124,8 +124,8 @@ def _flatten(features: Any, prefix: str = "") -> dict[str, Any]:
 def _find_keys(name: str, features: Any) -> _Keys:
     kinds = import_tensorflow_datasets().features
     flat = _flatten(features)
-    videos = [key for key, feature in flat.items() if _is_video(feature)]
-    labels = [key for key, f in flat.items() if isinstance(f, kinds.ClassLabel)]
+    videos = [key for key in sorted(flat) if _is_video(flat[key])]
+    labels = [k for k in sorted(flat) if isinstance(flat[k], kinds.ClassLabel)]
     video, label = _choose(videos, "video"), _choose(labels, "label")
     if video is None or label is None:
         raise ValueError(
