@@ -99,13 +99,13 @@ def test_training_clips_vary_and_follow_their_generator(video):
 def test_training_sizes_lie_between_their_bounds(video, monkeypatch):
     sides = []
 
-    def noted(*arguments, resize, original, **settings):
+    def noted(*arguments, geometry, original, **settings):
         def spy(height, width):
-            size = resize(height, width)
+            size, box = geometry(height, width)
             sides.append(min(size))
-            return size
+            return size, box
 
-        return original(*arguments, resize=spy, **settings)
+        return original(*arguments, geometry=spy, **settings)
 
     from vidjax.data import clips
 

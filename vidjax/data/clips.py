@@ -19,7 +19,7 @@ from vidjax.data.timeline import (
     frame_positions,
     read_timeline,
 )
-from vidjax.data.transforms import Box, crop_clip, flip_clip
+from vidjax.data.transforms import Box, flip_clip
 from vidjax.typing import ClipSpec, Interpolation, Views
 
 ONE_VIEW = Views()
@@ -83,22 +83,14 @@ class FileVideo:
         Raises:
             VideoError: If they cannot be read.
         """
-        boxes: list[Box] = []
-
-        def resize(height: int, width: int) -> tuple[int, int]:
-            size, box = geometry(height, width)
-            boxes.append(box)
-            return size
-
-        frames = read_frames(
+        return read_frames(
             self.path,
             indices,
             start_sec=self.start_sec,
             end_sec=self.end_sec,
-            resize=resize,
+            geometry=geometry,
             interpolation=interpolation,
         )
-        return crop_clip(frames, boxes[0])
 
     def _positions(self, fps: float | None) -> np.ndarray:
         line = read_timeline(self.path)

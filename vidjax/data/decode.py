@@ -1,9 +1,10 @@
 """Frames from video files, through PyAV: only those that are wanted.
 
 The times of all frames are known before the first is decoded (`vidjax.data.timeline`),
-so that decoding can start at the keyframe before a wanted frame.
+so that decoding does no more than it must (`vidjax.data.decoder`).
 """
 
+import collections
 import dataclasses
 import functools
 import os
@@ -13,26 +14,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vidjax.data.decoder import decode, frames_at
+from vidjax.data.geometry import Geometry
 from vidjax.data.timeline import (
     StrPath,
-    Timeline,
     VideoError,
     frame_positions,
     import_av,
     open_video,
     read_timeline,
 )
-from vidjax.data.transforms import short_side_size
+from vidjax.data.transforms import Box, short_side_size
 from vidjax.typing import Interpolation
 
 Resize = Callable[[int, int], tuple[int, int]]
 """From the height and width of a frame to those of the resized one."""
-
-_SEEK_GAIN = 8  # Frames that a seek must save; it costs about as much as these.
-_LOST_FRAMES = 2  # A frame that does not decode is replaced by one this near to it.
-
-# FFmpeg's own VP8 and VP9 decoders drop the alpha plane; these do not.
-_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +69,7 @@ def probe(path: StrPath) -> VideoInfo:
     line = read_timeline(path)
     rotation = 0
     with open_video(path) as (container, stream):
-        for frame in _decode(container, stream):
+        for frame in decode(container, stream):
             rotation = _rotation(frame)
             break
     duration = float((line.end - line.times[0]) * line.tick)
@@ -118,7 +114,7 @@ def read_frames(
     start_sec: float = 0.0,
     end_sec: float | None = None,
     short_side: int | None = None,
-    resize: Resize | None = None,
+    geometry: Geometry | None = None,
     interpolation: Interpolation = "bilinear",
 ) -> np.ndarray:
     """Reads some frames of a video.
@@ -136,8 +132,8 @@ def read_frames(
         start_sec: Moment of index 0, in seconds from the first frame.
         end_sec: Moment at which frames end; None is the end of the video.
         short_side: Length in pixels to which the short side is resized, or None.
-        resize: Another rule instead: from height and width of a frame as it is shown to
-            those to which it is resized.
+        geometry: Another rule instead: from height and width of a frame as it is shown
+            to those to which it is resized, and the box that is cut out of that.
         interpolation: How frames are resized; each of them averages when it shrinks.
 
     Returns:
@@ -160,10 +156,10 @@ def read_frames(
             f"{wanted.min()} to {wanted.max()}."
         )
     unique, inverse = np.unique(choice[wanted], return_inverse=True)
-    if resize is None and short_side is not None:
-        resize = functools.partial(short_side_size, short_side=short_side)
+    if geometry is None and short_side is not None:
+        geometry = _whole(functools.partial(short_side_size, short_side=short_side))
     clip = np.empty(0, np.uint8)
-    for i, image in enumerate(_read(path, unique, _Converter(resize, interpolation))):
+    for i, image in enumerate(_read(path, unique, _Converter(geometry, interpolation))):
         if i == 0:
             clip = np.empty((len(wanted), *image.shape), np.uint8)
         clip[inverse == i] = image
@@ -201,7 +197,7 @@ def iterate_frames(
     line = read_timeline(path)
     own = frame_positions(path, line, fps=None, start_sec=start_sec, end_sec=end_sec)
     unique, counts = np.unique(own[indices], return_counts=True)
-    images = _read(path, unique, _Converter(resize, interpolation))
+    images = _read(path, unique, _Converter(resize and _whole(resize), interpolation))
     for image, count in zip(images, counts.tolist(), strict=True):
         for _ in range(count):
             yield image
@@ -213,126 +209,60 @@ def _read(
     """Decodes the frames at rising positions of the timeline."""
     line = read_timeline(path)
     with open_video(path) as (container, stream):
-        flow = _Flow(container, stream, line)
-        for position in positions:
-            frame = flow.frame_at(int(position))
-            if frame is None:
-                raise VideoError(
-                    f"{os.fspath(path)} is damaged: frame {position} of "
-                    f"{len(line.times)} cannot be decoded."
-                )
+        left = collections.deque(positions.tolist())
+        for frame in frames_at(container, stream, line, positions):
+            left.popleft()
             yield convert(frame)
+    if left:
+        raise VideoError(
+            f"{os.fspath(path)} is damaged: frame {left[0]} of {len(line.times)} "
+            "cannot be decoded."
+        )
 
 
-def _decode(container: Any, stream: Any) -> Iterator[Any]:
-    """Decodes from where the container stands; packets that are damaged are skipped."""
-    av = import_av()
-    decoder = stream.codec_context
-    name = _ALPHA_DECODERS.get(decoder.codec.name)
-    if name and stream.metadata.get("alpha_mode") == "1":
-        decoder = av.codec.CodecContext.create(name, "r")
-    for packet in container.demux(stream):
-        try:
-            # The last packet is empty and means that frames that are held come out.
-            yield from decoder.decode(packet if packet.size else None)
-        except av.error.InvalidDataError:
-            continue
+def _whole(resize: Resize) -> Geometry:
+    """Resizes, and cuts nothing off."""
 
+    def geometry(height: int, width: int) -> tuple[tuple[int, int], Box]:
+        size = resize(height, width)
+        return size, Box(0, 0, *size)
 
-class _Flow:
-    """Goes forward through a video; jumps to a keyframe where that saves decoding."""
-
-    def __init__(self, container: Any, stream: Any, line: Timeline) -> None:
-        self._container, self._stream, self._line = container, stream, line
-        self._frames = self._numbered()
-        self._here: tuple[int, Any] | None = None  # The last frame up to the target.
-        self._ahead: tuple[int, Any] | None = None  # A frame that was read too early.
-        self._jumps = line.trusted
-
-    def frame_at(self, target: int) -> Any | None:
-        """Returns the frame at a position, or the one that stands for a damaged one.
-
-        Targets must not fall from call to call.
-        """
-        self._jump(target)
-        while self._here is None or self._here[0] < target:
-            item = self._ahead or next(self._frames, None)
-            self._ahead = None
-            if item is None:
-                break
-            if item[0] > target:
-                self._ahead = item
-                break
-            self._here = item
-        for item in (self._here, self._ahead):
-            if item is not None and abs(item[0] - target) <= _LOST_FRAMES:
-                return item[1]
-        return None
-
-    def _jump(self, target: int) -> None:
-        line = self._line
-        key = line.keys[np.searchsorted(line.keys, target, side="right") - 1 :][:1]
-        reached = self._ahead or self._here
-        gain = int(key[0]) - (reached[0] if reached else 0) if key.size else 0
-        if not self._jumps or gain < _SEEK_GAIN:
-            return
-        self._seek(int(key[0]))
-        if (
-            self._ahead is None or self._ahead[0] > target
-        ):  # The index of the file lies.
-            self._jumps = False
-            self._seek(0)
-
-    def _seek(self, position: int) -> None:
-        self._container.seek(int(self._line.times[position]), stream=self._stream)
-        self._frames = self._numbered()
-        self._here, self._ahead = None, next(self._frames, None)
-
-    def _numbered(self) -> Iterator[tuple[int, Any]]:
-        """Decodes frames with their positions in the timeline."""
-        times = self._line.times
-        for count, frame in enumerate(_decode(self._container, self._stream)):
-            if self._line.trusted and frame.pts is not None:
-                place = np.searchsorted(times, frame.pts, side="right") - 1
-                yield max(0, int(place)), frame
-            else:
-                yield count, frame
+    return geometry
 
 
 class _Converter:
     """Turns decoded frames to pixels, all of the size that the first one asks for."""
 
-    def __init__(self, resize: Resize | None, interpolation: Interpolation) -> None:
-        self._resize, self._interpolation = resize, interpolation.upper()
+    def __init__(self, geometry: Geometry | None, interpolation: Interpolation) -> None:
+        self._geometry = geometry or _whole(lambda height, width: (height, width))
+        self._interpolation = interpolation.upper()
         self._reformatter = import_av().video.reformatter.VideoReformatter()
-        self._size: tuple[int, int] | None = None
+        self._chosen: tuple[tuple[int, int], Box] | None = None
 
     def __call__(self, frame: Any) -> np.ndarray:
-        """Returns a frame as it is shown, uint8 RGB [H, W, 3]."""
-        if self._size is None:
-            self._size = self._stored_size(frame)
+        """Returns a part of a frame as it is shown, uint8 RGB [H, W, 3]."""
+        self._chosen = self._chosen or self._choose(frame)
+        size, box = self._chosen
         alpha = any(part.is_alpha for part in frame.format.components)
         image = self._reformatter.reformat(
             frame,
-            height=self._size[0],
-            width=self._size[1],
+            height=size[0],
+            width=size[1],
             format="rgba" if alpha else "rgb24",
             interpolation=self._interpolation,
             threads=1,
         ).to_ndarray()
         if alpha:  # On black.
             image = image[..., :3] * (image[..., 3:] / np.float32(255)) + 0.5
-        return np.rot90(image, _rotation(frame) // 90)
+        shown = np.rot90(image, _rotation(frame) // 90)
+        return shown[box.top : box.top + box.height, box.left : box.left + box.width]
 
-    def _stored_size(self, frame: Any) -> tuple[int, int]:
-        """Height and width before a frame is turned; rules see what is shown."""
-        height, width = frame.height, frame.width
-        if self._resize is None:
-            return height, width
+    def _choose(self, frame: Any) -> tuple[tuple[int, int], Box]:
+        """Size before a frame is turned, and the box after; rules see what is shown."""
         if _rotation(frame) % 180 == 0:
-            return self._resize(height, width)
-        width, height = self._resize(width, height)
-        return height, width
+            return self._geometry(frame.height, frame.width)
+        (height, width), box = self._geometry(frame.width, frame.height)
+        return (width, height), box
 
 
 def resize_frame(
