@@ -6,6 +6,7 @@ import pytest
 from vidjax.ops.masked_modeling import (
     block_pixels,
     normalised_pixels,
+    pixel_targets,
     reconstruction_error,
     split_by_mask,
     tube_mask,
@@ -64,6 +65,18 @@ def test_a_flat_block_gives_zeros_and_units_matter_only_beside_its_noise():
     as_is = normalised_pixels(clip, (2, 2, 2))
     pixels = normalised_pixels(clip, (2, 2, 2), mean=(0.5,), std=(1e-3,))
     assert float(jnp.abs(as_is).max()) > 0.5 > 0.1 > float(jnp.abs(pixels).max())
+
+
+def test_what_is_to_be_predicted_is_pixels_as_they_are_or_normalised():
+    clip = jax.random.uniform(jax.random.key(0), (1, 2, 4, 4, 3))
+    patch = (2, 2, 2)
+    as_they_are = block_pixels(clip, patch).reshape(1, 4, 24)
+    np.testing.assert_array_equal(pixel_targets(clip, patch, "pixels"), as_they_are)
+    np.testing.assert_array_equal(
+        pixel_targets(clip, patch, "normalised"), normalised_pixels(clip, patch)
+    )
+    with pytest.raises(ValueError, match="multiples of"):
+        pixel_targets(clip, (2, 3, 2), "pixels")
 
 
 def test_the_error_is_over_the_hidden_blocks_in_their_order():

@@ -183,6 +183,7 @@ def test_what_is_missing_is_said_before_a_step(make, tmp_path):
         ({"model": "frame_average_resnet_tiny"}, "is no detector"),
         ({"objective": "classification"}, "does not classify"),
         ({"optim__label_smoothing": 0.1}, "label_smoothing"),
+        ({"optim__accumulate": 2}, "optim.accumulate is for losses of single clips"),
     ):
         with pytest.raises(ValueError, match=message):
             fit(make(**values), tmp_path / "run")

@@ -319,6 +319,8 @@ def test_a_loss_that_is_not_finite_stops_with_its_step_and_the_last_checkpoint(
         ({"log__every": 0}, r"log\.every is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"data__batch_size": 12}, r"data\.batch_size must be a multiple"),
+        ({"optim__accumulate": 2}, r"multiple of optim\.accumulate .* 8, 2 and 8"),
+        ({"optim__accumulate": 0}, r"optim\.accumulate is 0"),
         ({"data__eval_batch_size": 12}, r"data\.eval_batch_size must be a multiple"),
         ({"sharding__fsdp": 3}, "fsdp=3 and 8 devices"),
         ({"optim__momentum": 1.0}, "momentum is in"),

@@ -133,7 +133,7 @@ def test_the_loss_of_a_mixed_clip_is_that_of_the_mixed_label():
     rng = np.random.default_rng(0)
     logits = jnp.asarray(rng.normal(size=(4, 5)), jnp.float32)
     label, share = jnp.array([0, 1, 2, 3]), jnp.array([0.3, 1.0, 0.5, 0.0])
-    batch = {"label": label, "partner": jnp.arange(4)[::-1], "share": share}
+    batch = {"label": label, "other": label[::-1], "share": share}
 
     loss, told = classification(0.1)((logits, {}), batch)
 

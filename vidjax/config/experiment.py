@@ -175,6 +175,8 @@ class OptimConfig:
             before it, in (0, 1]; the classifier has the whole rate. 1 is for any model.
         backbone_rate: Factor of the rate of everything but the classifier.
         clip_norm: Largest global norm of the gradients; None does not clip.
+        accumulate: Parts of a batch that go through the model one after another, their
+            gradients summed: memory for one part, the update of the whole batch.
         average_decay: Share of the moving average of the parameters that an update
             keeps, in [0, 1). The average is what is tested and kept as the best; None
             makes none.
@@ -197,6 +199,7 @@ class OptimConfig:
     layer_decay: float = 1.0
     backbone_rate: float = 1.0
     clip_norm: float | None = None
+    accumulate: int = 1
     average_decay: float | None = None
     end_rate: float = 0.0
     label_smoothing: float = 0.0

@@ -21,6 +21,7 @@ from jaxtyping import Array, Float
 from vidjax.layers.block import Block
 from vidjax.layers.drop_path import drop_path_rates
 from vidjax.layers.head import Classifier
+from vidjax.layers.mlp import KERNEL_INIT
 from vidjax.layers.norm import LayerNorm
 from vidjax.layers.patch_embed import PatchEmbed
 from vidjax.models.registry import register
@@ -162,7 +163,13 @@ def embed(
 
 
 def blocks(
-    layout: Layout, drop_path_rate: float, dtype: DTypeLike, *, train: bool, remat: bool
+    layout: Layout,
+    drop_path_rate: float,
+    dtype: DTypeLike,
+    *,
+    train: bool,
+    remat: bool,
+    kernel_init: nn.initializers.Initializer = KERNEL_INIT,
 ) -> list[Block]:
     """Returns the blocks of an encoder, submodules `blocks_0`, ... of whose code it is.
 
@@ -172,6 +179,7 @@ def blocks(
         dtype: Computation dtype.
         train: Whether to drop paths.
         remat: Whether blocks are computed again in the backward pass to save memory.
+        kernel_init: Initialiser of their kernels.
     """
     block: Any = nn.remat(Block) if remat else Block
     return [
@@ -181,6 +189,8 @@ def blocks(
             train,
             qkv_bias="no key",
             drop_path_rate=rate,
+            attention_init=kernel_init,
+            mlp_init=kernel_init,
             dtype=dtype,
             name=f"blocks_{i}",
         )

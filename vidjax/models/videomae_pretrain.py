@@ -4,6 +4,10 @@ Reference:
     Tong et al., "VideoMAE: Masked Autoencoders are Data-Efficient Learners for
     Self-Supervised Video Pre-Training", NeurIPS 2022, https://arxiv.org/abs/2203.12602.
 
+Kernels start as in He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR
+2022, https://arxiv.org/abs/2111.06377, App. A.1 (xavier_uniform): with the deviation of
+0.02 that fine-tuning has, those of narrow models would start far too small.
+
 Masks and what is to be predicted are in `vidjax.ops.masked_modeling`.
 """
 
@@ -33,10 +37,17 @@ from vidjax.models.videomae import (
     embed,
 )
 from vidjax.ops.check import check_clip
-from vidjax.ops.masked_modeling import hidden_places, split_by_mask, tube_mask
+from vidjax.ops.masked_modeling import (
+    Targets,
+    hidden_places,
+    split_by_mask,
+    tube_mask,
+)
 from vidjax.ops.position import sines_and_cosines
 from vidjax.protocols import protocol
 from vidjax.typing import Clip, Endpoints, Logits
+
+_INIT = nn.initializers.xavier_uniform()
 
 
 class VideoMAEPretrain(nn.Module):
@@ -52,6 +63,8 @@ class VideoMAEPretrain(nn.Module):
             it out.
         layout: Depths and widths.
         mask_ratio: Share of the places of a map that is hidden, in (0, 1).
+        targets: What the predictions are: pixels "normalised" block by block, or
+            "pixels" in [0, 1] as they are.
         dropout_rate: Probability of dropping a unit before the last layer.
         drop_path_rate: Probability of dropping each branch of the encoder's last block;
             it grows linearly from 0 at the first.
@@ -62,6 +75,7 @@ class VideoMAEPretrain(nn.Module):
     num_classes: int = 1536
     layout: Layout = BASE
     mask_ratio: float = 0.9
+    targets: Targets = "normalised"
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     dtype: DTypeLike = jnp.float32
@@ -88,9 +102,9 @@ class VideoMAEPretrain(nn.Module):
         Returns:
             The mean of the predictions over the M hidden blocks [B, K], and
             "logits_per_step" [B, M, K], the predictions in the order of the blocks,
-            normalised pixels (`vidjax.ops.masked_modeling`); "mask" [B, N]; "features"
-            [B, N - M, D], the encoder's tokens; and "pooled" [B, D'], the mean of the
-            decoder's.
+            what `targets` says (`vidjax.ops.masked_modeling`); "mask" [B, N];
+            "features" [B, N - M, D], the encoder's tokens; and "pooled" [B, D'], the
+            mean of the decoder's.
 
         Raises:
             ValueError: If the clip does not have five axes, blocks do not divide it, or
@@ -112,6 +126,7 @@ class VideoMAEPretrain(nn.Module):
             self.dtype,
             train=train,
             remat=self.remat,
+            kernel_init=_INIT,
         ):
             x = block(x)
         if self.is_initializing() or "norm" in self.variables["params"]:
@@ -128,7 +143,7 @@ class VideoMAEPretrain(nn.Module):
         """Maps the encoder's tokens to the decoder's of the M hidden blocks."""
         layout = self.layout
         width = layout.decoder_width
-        dense = {"use_bias": False, "kernel_init": KERNEL_INIT, "dtype": self.dtype}
+        dense = {"use_bias": False, "kernel_init": _INIT, "dtype": self.dtype}
         x = nn.Dense(width, name="encoder_to_decoder", **dense)(x)
         table = sines_and_cosines(seen.shape[1] + unseen.shape[1], width)
         table = jnp.broadcast_to(jnp.asarray(table), (x.shape[0], *table.shape[1:]))
@@ -190,6 +205,8 @@ class Decoder(nn.Module):
                 4 * self.layout.decoder_width,
                 self.train,
                 qkv_bias="no key",
+                attention_init=_INIT,
+                mlp_init=_INIT,
                 dtype=self.dtype,
                 name=f"blocks_{i}",
             )(x)

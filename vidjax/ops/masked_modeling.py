@@ -1,10 +1,14 @@
 """Learning from hidden parts of clips: which are hidden, what is to be predicted."""
 
 import math
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PRNGKeyArray
+
+Targets = Literal["normalised", "pixels"]
+"""What of a block is predicted: see `pixel_targets`."""
 
 # Added to the standard deviation of a block, as in VideoMAE's targets.
 _EPSILON = 1e-6
@@ -143,6 +147,40 @@ def normalised_pixels(
     spread = jnp.std(blocks, axis=2, keepdims=True, ddof=1)
     normalised = centred / (spread + _EPSILON)
     return normalised.reshape(*normalised.shape[:2], -1)
+
+
+def pixel_targets(
+    clip: Float[Array, "b t h w c"], patch: tuple[int, int, int], targets: Targets
+) -> Float[Array, "b n k"]:
+    """Returns what a masked autoencoder is to predict of each block.
+
+    Args:
+        clip: Pixels in [0, 1], [B, T, H, W, C].
+        patch: Extent of a block (t, h, w), which divides the clip.
+        targets: "normalised" takes `normalised_pixels`, the paper's choice; "pixels"
+            takes them as they are, so that colour and brightness are to be predicted,
+            too: the larger and easier part, by which small networks learn to look at
+            neighbours (docs/pretraining.md).
+
+    Returns:
+        [B, N, K], K = t h w C values of a block in C order, float32.
+
+    Raises:
+        ValueError: If blocks do not divide the clip.
+
+    Example:
+        >>> clip = jnp.full((1, 1, 2, 2, 1), 0.5)
+        >>> pixel_targets(clip, (1, 2, 1), "pixels").tolist()
+        [[[0.5, 0.5], [0.5, 0.5]]]
+
+    References:
+        He et al., "Masked Autoencoders Are Scalable Vision Learners", CVPR 2022,
+        https://arxiv.org/abs/2111.06377, Table 1d compares the two.
+    """
+    if targets == "normalised":
+        return normalised_pixels(clip, patch)
+    blocks = block_pixels(clip.astype(jnp.float32), patch)
+    return blocks.reshape(*blocks.shape[:2], -1)
 
 
 def reconstruction_error(

@@ -245,6 +245,7 @@ def _compile_step(run: Run, mesh: Mesh, state: TrainState, shardings: Any) -> Tr
         losses=make_losses(run),
         mixing=config.mixing,
         average_decay=config.optim.average_decay or 0.0,
+        accumulate=config.optim.accumulate,
     )
     rows = batch_sharding(mesh)
     jitted = jax.jit(

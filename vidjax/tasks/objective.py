@@ -65,7 +65,7 @@ def make_losses(run: Run) -> Losses:
     if run.config.objective == "flow":
         return flow_losses(_draw(run))
     if isinstance(run.model, VideoMAEPretrain):
-        return reconstruction(run.model.layout.patch)
+        return reconstruction(run.model.layout.patch, run.model.targets)
     return classification(run.config.optim.label_smoothing)
 
 

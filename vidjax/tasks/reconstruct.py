@@ -15,7 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vidjax.ops.masked_modeling import normalised_pixels, reconstruction_error
+from vidjax.ops.masked_modeling import (
+    Targets,
+    pixel_targets,
+    reconstruction_error,
+)
 from vidjax.train.step import Batch, Losses, Metrics, Output, Prepare
 
 LossStep = Callable[[Mapping[str, Any], Batch], dict[str, jax.Array]]
@@ -28,7 +32,7 @@ class ReconstructionResult:
     """How well a masked autoencoder predicts what is hidden of held-out videos.
 
     Attributes:
-        metrics: "loss", the mean squared error of normalised pixels, and "examples" and
+        metrics: "loss", the mean squared error of what is predicted, and "examples" and
             "failed", the number of videos that counted and that could not be read.
         paths: The videos, [N].
         losses: Of each video, [N] float64; NaN where it could not be read.
@@ -49,11 +53,14 @@ class ReconstructionResult:
         return {"metrics": self.metrics, "reconstructions": rows}
 
 
-def reconstruction(patch: tuple[int, int, int]) -> Losses:
+def reconstruction(
+    patch: tuple[int, int, int], targets: Targets = "normalised"
+) -> Losses:
     """Returns the losses of a masked autoencoder.
 
     Args:
         patch: Extent (t, h, w) of a block of pixels.
+        targets: What of a block is predicted.
 
     Returns:
         `losses((logits, endpoints), batch)`: each clip's mean squared error over its
@@ -64,9 +71,9 @@ def reconstruction(patch: tuple[int, int, int]) -> Losses:
     def losses(output: Output, batch: Batch) -> tuple[jax.Array, Metrics]:
         _, endpoints = output
         pixels = batch["clip"].astype(jnp.float32) / 255
-        targets = normalised_pixels(pixels, patch)
+        wanted = pixel_targets(pixels, patch, targets)
         predicted, mask = endpoints["logits_per_step"], endpoints["mask"]
-        return reconstruction_error(predicted, targets, mask), {}
+        return reconstruction_error(predicted, wanted, mask), {}
 
     return losses
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 from flax import linen as nn
+from jax.sharding import Mesh
 
 from vidjax.config import Config
 from vidjax.tasks.events import Event
@@ -77,6 +78,7 @@ def prepare_run(name: str, config: Config, folder: pathlib.Path) -> Run:
     check_initial(config)
     mesh, data = make_mesh(config.sharding), config.data
     check_batch_size(data.batch_size, mesh, name="data.batch_size")
+    _check_parts(config, mesh)
     check_batch_size(
         data.eval_batch_size or data.batch_size, mesh, name="data.eval_batch_size"
     )
@@ -136,6 +138,21 @@ def _check_labels(config: Config) -> None:
         )
 
 
+def _check_parts(config: Config, mesh: Mesh) -> None:
+    """Checks that a batch can be cut into the parts that are wanted."""
+    parts, size = config.optim.accumulate, config.data.batch_size
+    if parts > 1 and config.objective == "localization":
+        raise ValueError(
+            "optim.accumulate is for losses of single clips: those of detectors are "
+            "weighed by what a whole batch holds. Leave it out."
+        )
+    if size % (parts * mesh.size):
+        raise ValueError(
+            f"data.batch_size must be a multiple of optim.accumulate times the number "
+            f"of devices, got {size}, {parts} and {mesh.size} devices."
+        )
+
+
 def _check_numbers(config: Config) -> None:
     numbers = {
         "steps": config.steps,
@@ -143,6 +160,7 @@ def _check_numbers(config: Config) -> None:
         "save_every": config.save_every,
         "log.every": config.log.every,
         "data.batch_size": config.data.batch_size,
+        "optim.accumulate": config.optim.accumulate,
     }
     wrong = [f"{name} is {value}" for name, value in numbers.items() if value < 1]
     if config.seed < 0:

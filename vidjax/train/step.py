@@ -1,7 +1,7 @@
 """One update and one prediction, as pure functions."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ def make_train_step(
     losses: Losses | None = None,
     mixing: MixingConfig | None = None,
     average_decay: float = 0.0,
+    accumulate: int = 1,
 ) -> TrainStep:
     """Returns the update of a model.
 
@@ -52,11 +53,14 @@ def make_train_step(
         prepare: Maps the clips of a batch, uint8 [B, T, H, W, C], to what the model
             wants; several arrays, as a tuple, are its first arguments.
         losses: What is learned; None takes `classification()`. Where clips are mixed,
-            its batch holds "partner" [B] int32 and "share" [B] float32 as well, see
-            `vidjax.train.mixing.Mixed`.
+            its batch holds the label of each clip's partner, "other" [B] int32, and
+            "share" [B] float32 as well, see `vidjax.train.mixing.Mixed`.
         mixing: How clips are mixed; None does not mix.
         average_decay: Share of the moving average of the parameters, where the state
             has one, that an update keeps, in [0, 1).
+        accumulate: Parts of a batch that go through the model one after another, their
+            gradients summed: less memory, the same update. Parts differ from the whole
+            in that batch norm sees one at a time and dropout draws for each.
 
     Returns:
         `step(state, batch, key) -> (state, metrics)`, pure. The batch holds "clip"
@@ -66,39 +70,58 @@ def make_train_step(
         `losses` tells, such as "top1".
 
     Raises:
-        ValueError: If `mixing` has an alpha or a rate out of range.
+        ValueError: If `mixing` has an alpha or a rate out of range, or `accumulate` is
+            not positive. The step raises it if `accumulate` does not divide B, or if
+            the losses keep something from step to step and batches have several parts.
     """
     losses = losses or classification()
     mixing = mixing or MixingConfig()
     check_mixing(mixing)
+    if accumulate < 1:
+        raise ValueError(f"accumulate must be positive, got {accumulate}.")
+
+    def gradients(
+        params: Any, model_state: Any, rows: Batch, count: jax.Array, key: jax.Array
+    ) -> tuple[_Sums, tuple[Any, Any]]:
+        """What a part of a batch adds, with the model's state and what losses keep."""
+        clip = rows["clip"] if is_mixing(mixing) else prepare(rows["clip"])
+
+        def share_of_loss(params: Any) -> tuple[jax.Array, tuple[Metrics, Any, Any]]:
+            output, new_state = model.apply(
+                {"params": params, **model_state},
+                *(clip if isinstance(clip, tuple) else (clip,)),
+                train=True,
+                rngs={"dropout": key},
+                mutable=list(model_state),
+            )
+            loss, told, *kept = losses(output, rows)
+            told = {k: masked_sum(v, rows["mask"]) / count for k, v in told.items()}
+            loss = masked_sum(loss, rows["mask"]) / count
+            running = kept[0] if kept else rows.get("running", {})
+            return loss, (told, new_state, running)
+
+        grad_fn = jax.value_and_grad(share_of_loss, has_aux=True)
+        (loss, (told, model_state, running)), grads = grad_fn(params)
+        return _Sums(loss, told, grads), (model_state, running)
 
     def train_step(
         state: TrainState, batch: Batch, key: jax.Array
     ) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(key, state.step)
-        clip = prepare(batch["clip"])
         if is_mixing(mixing):
-            mixed = mix(jax.random.fold_in(key, 1), clip, batch["mask"], mixing)
-            clip = mixed.clip
-            batch = {**batch, "partner": mixed.partner, "share": mixed.share}
-        if state.running:
-            batch = {**batch, "running": state.running}
-
-        def mean_loss(params: Any) -> tuple[jax.Array, tuple[Metrics, Any, Any]]:
-            output, model_state = model.apply(
-                {"params": params, **state.model_state},
-                *(clip if isinstance(clip, tuple) else (clip,)),
-                train=True,
-                rngs={"dropout": key},
-                mutable=list(state.model_state),
+            batch = _mix(jax.random.fold_in(key, 1), batch, prepare, mixing)
+        count = jnp.maximum(jnp.sum(batch["mask"]), 1)
+        if accumulate > 1:
+            sums, model_state = _accumulate(
+                gradients, state, _split(batch, accumulate), count, key
             )
-            rows, told, *kept = losses(output, batch)
-            running = kept[0] if kept else state.running
-            told = {name: masked_mean(row, batch["mask"]) for name, row in told.items()}
-            return masked_mean(rows, batch["mask"]), (told, model_state, running)
-
-        grad_fn = jax.value_and_grad(mean_loss, has_aux=True)
-        (loss, (told, model_state, running)), grads = grad_fn(state.params)
+            running = state.running
+        else:
+            batch = {**batch, "running": state.running}
+            sums, (model_state, running) = gradients(
+                state.params, state.model_state, batch, count, key
+            )
+        grads = sums.grads
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.average
@@ -114,14 +137,78 @@ def make_train_step(
         )
         grad_norm = optax.tree.norm(grads)
         metrics = {
-            "loss": loss,
-            **told,
+            "loss": sums.loss,
+            **sums.told,
             "grad_norm": grad_norm,
-            "finite": jnp.isfinite(loss) & jnp.isfinite(grad_norm),
+            "finite": jnp.isfinite(sums.loss) & jnp.isfinite(grad_norm),
         }
         return state, metrics
 
     return train_step
+
+
+class _Sums(NamedTuple):
+    """Of the rows of a part, each by its share of the rows that count in the batch."""
+
+    loss: jax.Array
+    told: Metrics
+    grads: Any
+
+
+def _mix(key: jax.Array, batch: Batch, prepare: Prepare, mixing: MixingConfig) -> Batch:
+    """Mixes the clips of a whole batch, so that its parts hold what they would hold."""
+    mixed = mix(key, prepare(batch["clip"]), batch["mask"], mixing)
+    other = batch["label"][mixed.partner]
+    return {**batch, "clip": mixed.clip, "other": other, "share": mixed.share}
+
+
+def _split(batch: Batch, parts: int) -> Batch:
+    """Maps arrays [B, ...] to [parts, B / parts, ...].
+
+    Neighbouring rows go to different parts: with rows laid over devices in their order,
+    each device has its share of every part and none has to move.
+    """
+    size = len(batch["mask"])
+    if size % parts:
+        raise ValueError(f"accumulate={parts} does not divide a batch of {size} clips.")
+    return jax.tree.map(
+        lambda x: jnp.swapaxes(x.reshape(size // parts, parts, *x.shape[1:]), 0, 1),
+        dict(batch),
+    )
+
+
+def _accumulate(
+    gradients: Callable[..., Any],
+    state: TrainState,
+    parts: Batch,
+    count: jax.Array,
+    key: jax.Array,
+) -> tuple[_Sums, Any]:
+    """Sums over the parts of a batch; the model's state goes from part to part."""
+    if state.running:
+        raise ValueError(
+            f"Losses that keep {sorted(state.running)} from step to step see whole "
+            "batches: accumulate must be 1."
+        )
+
+    def add(carry: tuple[_Sums, Any], numbered: Any) -> tuple[tuple[_Sums, Any], None]:
+        (total, model_state), (number, rows) = carry, numbered
+        part_key = jax.random.fold_in(key, number)
+        part, (model_state, _) = gradients(
+            state.params, model_state, rows, count, part_key
+        )
+        return (jax.tree.map(jnp.add, total, part), model_state), None
+
+    numbers = jnp.arange(len(parts["mask"]))
+    first = jax.tree.map(lambda x: x[0], parts)
+    like, _ = jax.eval_shape(
+        gradients, state.params, state.model_state, first, count, key
+    )
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+    (total, model_state), _ = jax.lax.scan(
+        add, (zeros, state.model_state), (numbers, parts)
+    )
+    return total, model_state
 
 
 def classification(label_smoothing: float = 0.0) -> Losses:
@@ -153,7 +240,7 @@ def classification(label_smoothing: float = 0.0) -> Losses:
         loss, right = of_label(logits, batch["label"])
         if "share" in batch:
             share = batch["share"]
-            loss_2, right_2 = of_label(logits, batch["label"][batch["partner"]])
+            loss_2, right_2 = of_label(logits, batch["other"])
             loss = share * loss + (1 - share) * loss_2
             right = share * right + (1 - share) * right_2
         return loss, {"top1": right}
@@ -216,22 +303,19 @@ def cross_entropy(
     )
 
 
-def masked_mean(
-    values: Float[Array, " b"], mask: Bool[Array, " b"]
-) -> Float[Array, ""]:
-    """Returns the mean of the values whose mask is True, and zero if there is none.
+def masked_sum(values: Float[Array, " b"], mask: Bool[Array, " b"]) -> Float[Array, ""]:
+    """Returns the sum of the values whose mask is True.
 
     Args:
         values: [B] float32. Masked values may be anything, NaN included.
         mask: Which values count, [B] bool.
 
     Returns:
-        The mean, [] float32.
+        The sum, [] float32.
 
     Example:
         >>> mask = jnp.array([True, True, False])
-        >>> float(masked_mean(jnp.array([1.0, 3.0, 9.0]), mask))
-        2.0
+        >>> float(masked_sum(jnp.array([1.0, 3.0, jnp.nan]), mask))
+        4.0
     """
-    total = jnp.sum(jnp.where(mask, values, 0.0))
-    return total / jnp.maximum(jnp.sum(mask), 1)
+    return jnp.sum(jnp.where(mask, values, 0.0))
