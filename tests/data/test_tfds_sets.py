@@ -191,7 +191,11 @@ def test_a_video_without_frames_is_replaced(data_dir):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("vidjax_toy/none", {}, r"tfds:vidjax_toy/none is not prepared in .*This prepares it: tfds.builder"),
+        (
+            "vidjax_toy/none",
+            {},
+            r"tfds:vidjax_toy/none is not prepared in .*This prepares it: tfds.builder",
+        ),
         ("vidjax_toy/unlabelled", {}, r"the videos \['video'\] and the labels \[\]"),
         ("vidjax_toy/two", {}, r"the videos \['back', 'front'\]"),
         ("vidjax_toy/png", {"split": "eval"}, "splits train, and none of val, "),

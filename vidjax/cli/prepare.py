@@ -1,5 +1,6 @@
 """`vidjax prepare`: raw videos in, shards of frames out."""
 
+import shlex
 import time
 from collections.abc import Sequence
 from typing import Annotated
@@ -52,6 +53,8 @@ def _prepare(
     shards: int = 0,
     workers: int | None = None,
     check: bool = False,
+    beam: bool = False,
+    beam_options: str = "",
 ) -> int:
     """Prepares.
 
@@ -68,6 +71,10 @@ def _prepare(
         shards: Files of a split; 0 makes one for each 500 videos.
         workers: Threads; by default one a core.
         check: Verify a finished set instead.
+        beam: Run as an Apache Beam pipeline; --out must be a place that its workers
+            see.
+        beam_options: Options of Beam in one string, such as
+            --beam-options="--runner=DataflowRunner --project=P --region=R".
     """
     if check:
         return _check(out)
@@ -83,6 +90,7 @@ def _prepare(
             settings=PrepareSettings(short_side, fps, quality, shards),
             workers=workers,
             on_video=bar.update,
+            beam_options=shlex.split(beam_options) if beam or beam_options else None,
         )
     _show(result)
     return 0

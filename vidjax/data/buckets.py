@@ -158,6 +158,11 @@ class BucketPath(pathlib.PurePosixPath):
         del parents, exist_ok
         self._ask("makedirs")
 
+    def rmdir(self) -> None:
+        """Removes the folder, which is empty; a bucket may have forgotten it."""
+        if self.exists():
+            self._ask("rmtree")
+
     def unlink(self, *, missing_ok: bool = False) -> None:
         """Removes the file.
 

@@ -1,8 +1,12 @@
 """A video to the bytes of a record, and records to a shard."""
 
+import collections
+import concurrent.futures
 import functools
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 from vidjax.data.backends import import_tensorflow
 from vidjax.data.buckets import AnyPath, replacing
@@ -12,6 +16,11 @@ from vidjax.data.lists import Example
 from vidjax.data.records import INDEX_SUFFIX, index_records, make_record, save_index
 from vidjax.data.timeline import VideoError
 from vidjax.data.transforms import short_side_size
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_AHEAD = 2  # Videos that wait, for each worker: memory stays flat.
 
 
 def encode_video(
@@ -38,29 +47,84 @@ def encode_video(
     Raises:
         ImportError: If PyAV or TensorFlow is missing.
     """
-    encode = import_tensorflow().io.encode_jpeg
-    video = FileVideo(example.path, example.start_sec, example.end_sec)
     try:
-        frames = iterate_frames(
-            example.path,
-            video.shown(fps),
-            start_sec=example.start_sec,
-            end_sec=example.end_sec,
-            resize=functools.partial(_shrink, short_side=short_side),
-        )
-        # Chroma as in the video: H.264 has it at half the size.
-        jpegs = [encode(frame, quality=quality).numpy() for frame in frames]
-        record = make_record(
-            jpegs,
-            name=os.path.basename(example.path),
-            label=example.label,
-            label_name=label_name,
-            fps=float(fps or video.fps),
-            start_sec=example.start_sec,
+        jpegs, rate = encode_frames(
+            example, short_side=short_side, fps=fps, quality=quality
         )
     except VideoError as error:
         return example, None, str(error)
+    record = make_record(
+        jpegs,
+        name=os.path.basename(example.path),
+        label=example.label,
+        label_name=label_name,
+        fps=rate,
+        start_sec=example.start_sec,
+    )
     return example, record, ""
+
+
+def encode_frames(
+    example: Example, *, short_side: int | None, fps: float | None, quality: int
+) -> tuple[list[bytes], float]:
+    """Decodes a video, resizes it, and encodes its frames.
+
+    Args:
+        example: The video, or the part of one.
+        short_side: Pixels of the short side; smaller videos, and None, keep their size.
+        fps: Frames per second; None keeps the video's own.
+        quality: Of the JPEGs, in [1, 100].
+
+    Returns:
+        A JPEG a frame, and frames per second.
+
+    Raises:
+        VideoError: If the video cannot be read.
+        ImportError: If PyAV or TensorFlow is missing.
+    """
+    encode = import_tensorflow().io.encode_jpeg
+    video = FileVideo(example.path, example.start_sec, example.end_sec)
+    frames = iterate_frames(
+        example.path,
+        video.shown(fps),
+        start_sec=example.start_sec,
+        end_sec=example.end_sec,
+        resize=functools.partial(_shrink, short_side=short_side),
+    )
+    # Chroma as in the video: H.264 has it at half the size.
+    jpegs = [encode(frame, quality=quality).numpy() for frame in frames]
+    return jpegs, float(fps or video.fps)
+
+
+def map_ahead(
+    function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None
+) -> Iterator[R]:
+    """Maps in threads, in order, a few items ahead of the one that is taken.
+
+    Args:
+        function: What is done with an item.
+        items: The items.
+        workers: Threads; None takes one a core.
+
+    Yields:
+        What the function returns for each item.
+    """
+    workers = workers or os.cpu_count() or 1
+    waiting = iter(items)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        futures = collections.deque(
+            pool.submit(function, item)
+            for item in itertools.islice(waiting, _AHEAD * workers)
+        )
+        try:
+            while futures:
+                yield futures.popleft().result()
+                futures.extend(
+                    pool.submit(function, item) for item in itertools.islice(waiting, 1)
+                )
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def write_shard(path: AnyPath, records: Iterator[bytes]) -> None:

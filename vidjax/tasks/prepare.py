@@ -5,10 +5,8 @@ checksum; a run that is killed and started again goes on behind the last whole s
 ends with the same bytes.
 """
 
-import concurrent.futures
 import dataclasses
 import hashlib
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -17,32 +15,23 @@ from typing import Any
 from vidjax.config import DataConfig
 from vidjax.data.buckets import PART, AnyPath, StrPath, as_path, replacing
 from vidjax.data.lists import Example, Split, VideoList
-from vidjax.data.prepared import encode_video, write_shard
 from vidjax.data.shards import LABELS
 from vidjax.data.sources import list_videos
+from vidjax.tasks.beam import run_on_beam
+from vidjax.tasks.shard_job import (
+    PrepareSettings,
+    ShardJob,
+    digest,
+    job_from_dict,
+    job_to_dict,
+    read_facts,
+    save_json,
+    write_job,
+)
 
 REPORT = "report.json"
 SETTINGS = "prepare.json"
 _SPLITS: tuple[Split, Split] = ("train", "eval")
-_AHEAD = 2  # Videos that wait, for each worker: memory stays flat.
-
-
-@dataclasses.dataclass(frozen=True)
-class PrepareSettings:
-    """How videos become frames; all of it is part of the result.
-
-    Attributes:
-        short_side: Pixels of the short side; smaller videos keep their size, and 0
-            keeps all.
-        fps: Frames per second; 0 keeps the video's own.
-        quality: Of the JPEGs, in [1, 100].
-        shards: Files of a split; 0 makes one for each 500 videos.
-    """
-
-    short_side: int = 320
-    fps: float = 0.0
-    quality: int = 95
-    shards: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +63,7 @@ def prepare(
     settings: PrepareSettings | None = None,
     workers: int | None = None,
     on_video: Callable[[int, int], None] | None = None,
+    beam_options: Sequence[str] | None = None,
 ) -> Prepared:
     """Writes the shards of both splits of a data set.
 
@@ -87,6 +77,8 @@ def prepare(
         settings: How videos become frames.
         workers: Threads; None takes one a core. They change no byte.
         on_video: Called with the number of videos done and the number of all.
+        beam_options: Those of Apache Beam, whose workers then write the shards; `out`
+            must be a place that they see. None writes them here.
 
     Returns:
         What was written; report.json says it as well.
@@ -95,6 +87,7 @@ def prepare(
         ValueError: If the lists are wrong, settings are out of range, or `out` holds
             shards that were made otherwise.
         OSError: If a shard cannot be written; whole shards stay, and nothing else.
+        ImportError: If a package is missing; Apache Beam is in the extra "beam".
     """
     settings = settings or PrepareSettings()
     _check(settings)
@@ -110,30 +103,26 @@ def prepare(
     names = lists["train"].label_names
     with replacing(folder / LABELS) as temporary:
         temporary.write_bytes(("\n".join(names) + "\n").encode())
-    plan = [
-        (split, number, count, part)
+    jobs = [
+        ShardJob(
+            os.fspath(folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord"),
+            tuple(part),
+            names,
+            settings,
+        )
         for split in _SPLITS
         for number, count, part in _shares(lists[split].examples, settings)
     ]
-    total, done = sum(len(part) for *_, part in plan), 0
-    bad: list[tuple[str, str]] = []
-    tell = on_video or (lambda done, total: None)
-    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count()) as pool:
-        for split, number, count, part in plan:
-            path = folder / f"{split}-{number:05d}-of-{count:05d}.tfrecord"
-            before = done
-            facts = _read_facts(path)
-            if facts is None:
-                encoded = _encode(pool, part, names, settings, workers)
-                facts = _write(
-                    path, _told(encoded, lambda n, b=before: tell(b + n, total))
-                )
-            done = before + len(part)
-            tell(done, total)
-            bad += [(file, reason) for file, reason in facts["bad"]]
+    total = sum(len(job.examples) for job in jobs)
+    if beam_options is None:
+        all_facts = _run(jobs, workers=workers, tell=on_video)
+    else:
+        rows = [job_to_dict(job) for job in jobs]
+        all_facts = run_on_beam(_on_worker, rows, folder=folder, options=beam_options)
+    bad = [(file, reason) for facts in all_facts for file, reason in facts["bad"]]
     missing = tuple(name for each in lists.values() for name in each.missing)
-    result = Prepared(folder, total - len(bad), len(plan), tuple(bad), missing)
-    _write_json(
+    result = Prepared(folder, total - len(bad), len(jobs), tuple(bad), missing)
+    save_json(
         folder / REPORT,
         {
             "videos": result.videos,
@@ -165,10 +154,10 @@ def check_prepared(folder: StrPath) -> list[str]:
     for stem, count in sorted({_family(path) for path in shards}):
         for number in range(count):
             path = folder / f"{stem}-{number:05d}-of-{count:05d}.tfrecord"
-            facts = _read_facts(path)
+            facts = read_facts(path)
             if facts is None:
                 problems.append(f"{path} is missing.")
-            elif _digest(path) != facts["sha256"]:
+            elif digest(path) != facts["sha256"]:
                 problems.append(f"{path} is not what was written (SHA-256).")
     return problems or ([] if shards else [f"{folder} has no shards."])
 
@@ -217,7 +206,7 @@ def _claim(folder: AnyPath, facts: dict[str, Any]) -> None:
                 f"{folder} holds shards that were made otherwise (different: "
                 f"{', '.join(differing)}). Give another folder, or remove it."
             )
-    _write_json(path, facts)
+    save_json(path, facts)
     for left in folder.glob(f"{PART}*"):  # Of a run that was killed.
         left.unlink()
 
@@ -239,82 +228,29 @@ def _shares(
         yield number, count, ranked[first:last]
 
 
-Encoded = tuple[Example, bytes | None, str]
-
-
-def _encode(
-    pool: concurrent.futures.Executor,
-    part: Sequence[Example],
-    label_names: tuple[str, ...],
-    settings: PrepareSettings,
+def _run(
+    jobs: Sequence[ShardJob],
+    *,
     workers: int | None,
-) -> Iterator[Encoded]:
-    """Encodes videos in their order, a few ahead of the one that is written."""
-    waiting = iter(part)
-    ahead = _AHEAD * (workers or os.cpu_count() or 1)
-
-    def submit(example: Example) -> concurrent.futures.Future[Encoded]:
-        return pool.submit(
-            encode_video,
-            example,
-            label_names[example.label],
-            short_side=settings.short_side or None,
-            fps=settings.fps or None,
-            quality=settings.quality,
+    tell: Callable[[int, int], None] | None,
+) -> Iterator[dict[str, Any]]:
+    """Writes the shards here, one after the other, and yields their facts."""
+    total, done = sum(len(job.examples) for job in jobs), 0
+    tell = tell or (lambda done, total: None)
+    for job in jobs:
+        before = done
+        yield write_job(
+            job, workers=workers, tell=lambda n, b=before: tell(b + n, total)
         )
-
-    futures = [submit(example) for example in itertools.islice(waiting, ahead)]
-    while futures:
-        yield futures.pop(0).result()
-        futures += [submit(example) for example in itertools.islice(waiting, 1)]
+        done = before + len(job.examples)
+        tell(done, total)
 
 
-def _told(encoded: Iterator[Encoded], tell: Callable[[int], None]) -> Iterator[Encoded]:
-    for number, item in enumerate(encoded, 1):
-        yield item
-        tell(number)
-
-
-def _write(path: AnyPath, encoded: Iterator[Encoded]) -> dict[str, Any]:
-    """Writes a shard, its index and its facts, which say that it is whole."""
-    bad: list[tuple[str, str]] = []
-    write_shard(path, _good(encoded, bad))
-    facts = {"sha256": _digest(path), "bytes": path.stat().st_size, "bad": bad}
-    _write_json(_facts_path(path), facts)
-    return facts
-
-
-def _good(encoded: Iterator[Encoded], bad: list[tuple[str, str]]) -> Iterator[bytes]:
-    for example, record, reason in encoded:
-        if record is None:
-            bad.append((example.path, reason))
-        else:
-            yield record
-
-
-def _facts_path(path: AnyPath) -> AnyPath:
-    return path.with_name(path.name + ".json")
-
-
-def _read_facts(path: AnyPath) -> dict[str, Any] | None:
-    """What is known of a whole shard, or None if it is not there."""
-    facts = _facts_path(path)
-    if not (facts.is_file() and path.is_file()):
-        return None
-    return json.loads(facts.read_text(encoding="utf-8"))
+def _on_worker(values: dict[str, Any]) -> dict[str, Any]:
+    return write_job(job_from_dict(values))
 
 
 def _family(path: AnyPath) -> tuple[str, int]:
     """The split and the number of shards in train-00003-of-00008.tfrecord."""
     split, _, _, count = path.stem.rsplit("-", 3)
     return split, int(count)
-
-
-def _digest(path: AnyPath) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_json(path: AnyPath, value: Any) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes((json.dumps(value, indent=2) + "\n").encode())
