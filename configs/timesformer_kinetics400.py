@@ -5,8 +5,8 @@ Recipe: MMAction2's timesformer_divST_8xb8-8x32x1-15e_kinetics400-rgb: SGD with
     Nesterov momentum, rate 0.005 for 64 clips, divided by 10 at epochs 5 and 10 of 15,
     gradients clipped at norm 40; attention over time begins with the weights of
     attention over space, as the authors' code does. Biases and norms decay there, and
-    do not here. They start from ImageNet-21k, this from torchvision's ViT-B on
-    ImageNet-1k.
+    do not here; pixels are x / 127.5 - 1 there, and here as the authors'. They start
+    from ImageNet-21k, this from torchvision's ViT-B on ImageNet-1k.
 Expect: 77.69 % top-1 (MMAction2's, ImageNet-21k, 1 clip x 3 crops); 75.8 % from
     ImageNet-1k (the paper's Table 3). Not run by us: no such data or machine.
 Run: vidjax train timesformer_kinetics400 --workdir runs/timesformer --init FILE

@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vidjax.models.pathways import slow_frames
 from vidjax.models.registry import create_model, model_card
-from vidjax.models.slowfast import SLOWFAST_TINY, slow_frames
+from vidjax.models.slowfast import SLOWFAST_TINY
 
 
 @functools.cache

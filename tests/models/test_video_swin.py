@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from vidjax.models.registry import create_model
+from vidjax.models.swin_blocks import PatchMerging, SwinBlock
 from vidjax.models.video_swin import (
     SWIN_B,
     SWIN_S,
     SWIN_T,
     SWIN_TINY,
-    PatchMerging,
-    SwinBlock,
     VideoSwin,
 )
 from vidjax.ops.windows import relative_position_index

@@ -70,7 +70,11 @@ class Case:
 @pytest.fixture
 def case(request: pytest.FixtureRequest) -> Case:
     """The case whose name the test is parametrised with."""
-    with np.load(CASES / f"{request.param}.npz") as file:
+    return read_case(request.param)
+
+
+def read_case(name: str) -> Case:
+    with np.load(CASES / f"{name}.npz") as file:
         spec = json.loads(file["spec"].tobytes())
         outputs = {
             name.removeprefix("out_"): file[name]

@@ -1,42 +1,27 @@
 """Pickles of arrays, read without running anything that they ask for.
 
 A pickle is a program. Here it may build dicts, lists and tuples, and name the few
-functions with which NumPy and PyTorch rebuild arrays. Those names lead to stand-ins of
-this file, never to the functions themselves; any other name is refused before anything
-is called. Neither NumPy's nor PyTorch's own unpickling code runs.
+functions with which NumPy and PyTorch rebuild arrays. Those names lead to stand-ins, of
+this file and of `storages`, never to the functions themselves; any other name is
+refused before anything is called. Neither NumPy's nor PyTorch's own unpickling code
+runs.
 """
 
 import io
 import itertools
-import math
 import pathlib
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+
+from vidjax.convert.storages import STORAGES, ByteOrder, Storages, TorchTensor
 
 # First bytes of torch.save before 1.6: the pickled number 0x1950a86a20f9469cfc6c.
 LEGACY_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
-ByteOrder = Literal["<", ">"]
-
-# Storage classes of torch, and the type of their elements.
-_STORAGES = {
-    "FloatStorage": "f4",
-    "DoubleStorage": "f8",
-    "HalfStorage": "f2",
-    "BFloat16Storage": "bfloat16",
-    "LongStorage": "i8",
-    "IntStorage": "i4",
-    "ShortStorage": "i2",
-    "CharStorage": "i1",
-    "ByteStorage": "u1",
-    "BoolStorage": "b1",
-    "ComplexFloatStorage": "c8",
-    "ComplexDoubleStorage": "c16",
-}
 # Harmless things beside the weights in published files; they become None.
 _DROPPED = {
     ("argparse", "Namespace"),  # VideoMAE's "args".
@@ -108,7 +93,7 @@ def read_torch_zip(path: pathlib.Path) -> Any:
         if f"{root}constants.pkl" in names:
             raise ValueError("it is a TorchScript program; save its state_dict instead")
         big = f"{root}byteorder" in names and archive.read(f"{root}byteorder") == b"big"
-        storages = _Storages(
+        storages = Storages(
             lambda key: archive.read(f"{root}data/{key}"), ">" if big else "<"
         )
         tree = _load(io.BytesIO(archive.read(main)), path, storages)
@@ -131,9 +116,9 @@ def read_torch_legacy(path: pathlib.Path) -> Any:
         return _resolve(_read_legacy(file, path)[0], path)
 
 
-def _read_legacy(file: Any, path: pathlib.Path) -> tuple[Any, "_Storages"]:
+def _read_legacy(file: Any, path: pathlib.Path) -> tuple[Any, "Storages"]:
     raw: dict[str, bytes] = {}
-    storages = _Storages(raw.__getitem__, "<")
+    storages = Storages(raw.__getitem__, "<")
     for _ in range(3):  # Magic number, version, sizes of C types.
         _load(file, path)
     tree = _load(file, path, storages)
@@ -219,47 +204,12 @@ class _NumpyArray:
         return np.array(array, dtype=array.dtype.newbyteorder("="))
 
 
-class _Storages:
-    """Bytes of a torch file by key, and the type of their elements.
-
-    Args:
-        read: Gives the bytes of a key.
-        order: Byte order, "<" or ">".
-    """
-
-    def __init__(self, read: Callable[[str], bytes], order: ByteOrder) -> None:
-        self._read = read
-        self._order: ByteOrder = order
-        self._kinds: dict[str, str] = {}
-
-    def add(self, identifier: tuple) -> str:
-        tag, kind, key, _, _, *view = identifier
-        if tag != "storage" or kind not in _STORAGES.values():
-            raise pickle.UnpicklingError(f"it refers to a {tag!r}")
-        if any(part is not None for part in view):  # Of torch before 0.4.
-            raise pickle.UnpicklingError("it holds a view of a storage")
-        self._kinds[key] = kind
-        return key
-
-    def itemsize(self, key: str) -> int:
-        kind = self._kinds[key]
-        return 2 if kind == "bfloat16" else np.dtype(kind).itemsize
-
-    def elements(self, key: str) -> np.ndarray:
-        raw, kind = self._read(key), self._kinds[key]
-        if kind == "bfloat16":  # The upper half of a float32.
-            high = np.frombuffer(raw, f"{self._order}u2").astype(np.uint32)
-            return (high << 16).view(np.float32)
-        flat = np.frombuffer(raw, np.dtype(kind).newbyteorder(self._order))
-        return flat.astype(flat.dtype.newbyteorder("="))
-
-
-class _Nested(_Storages):
+class _Nested(Storages):
     """Storages in a plain pickle, each as the bytes of a legacy file of torch."""
 
     def __init__(self) -> None:
         super().__init__({}.__getitem__, "<")
-        self._files: dict[str, tuple[str, _Storages]] = {}
+        self._files: dict[str, tuple[str, Storages]] = {}
 
     def open(self, raw: bytes) -> str:
         key = str(len(self._files))
@@ -271,38 +221,7 @@ class _Nested(_Storages):
         return storages.elements(name)
 
 
-class _TorchTensor:
-    """Stands for a tensor; its storage may come later in the file."""
-
-    __slots__ = ("_key", "_offset", "_shape", "_storages", "_strides")
-
-    def __init__(
-        self, storages: _Storages, key: str, offset: int, shape: tuple, strides: tuple
-    ) -> None:
-        self._storages, self._key, self._offset = storages, key, offset
-        self._shape, self._strides = tuple(shape), tuple(strides)
-
-    def array(self) -> np.ndarray:
-        flat = self._storages.elements(self._key)
-        count = math.prod(self._shape)
-        if min(self._shape, default=0) < 0:
-            raise pickle.UnpicklingError("a tensor has a negative extent")
-        if not count:
-            return np.zeros(self._shape, flat.dtype)
-        steps = [(n - 1) * s for n, s in zip(self._shape, self._strides, strict=True)]
-        last = self._offset + sum(steps)
-        if min(self._offset, *self._strides, 0) < 0 or last >= flat.size:
-            raise pickle.UnpicklingError("a tensor lies outside its storage")
-        if count > flat.size:
-            raise pickle.UnpicklingError("a tensor is larger than its storage")
-        strides = tuple(s * flat.itemsize for s in self._strides)
-        view = np.lib.stride_tricks.as_strided(
-            flat[self._offset :], self._shape, strides, writeable=False
-        )
-        return np.array(view)
-
-
-def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
+def _allowed(storages: Storages | None) -> dict[tuple[str, str], Any]:
     """The names that a pickle may use, and what they lead to."""
     new = {
         ("collections", "OrderedDict"): _Dict,
@@ -316,7 +235,7 @@ def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
         new[f"{core}.numeric", "_frombuffer"] = _built
     if storages is not None:
         for version in ("", "_v2"):
-            new["torch._utils", f"_rebuild_tensor{version}"] = lambda *a: _TorchTensor(
+            new["torch._utils", f"_rebuild_tensor{version}"] = lambda *a: TorchTensor(
                 storages, *a[:4]
             )
         new["torch._utils", "_rebuild_parameter"] = lambda data, *_: data
@@ -326,7 +245,7 @@ def _allowed(storages: _Storages | None) -> dict[tuple[str, str], Any]:
     found: dict[tuple[str, str], Any] = {k: _Function(f) for k, f in new.items()}
     found["numpy", "ndarray"] = "numpy.ndarray"  # Only ever an argument.
     found |= dict.fromkeys(_DROPPED, _Dropped)
-    for name, kind in _STORAGES.items():
+    for name, kind in STORAGES.items():
         found["torch", name] = kind
     return found
 
@@ -348,7 +267,7 @@ def _built(
 class _Unpickler(pickle.Unpickler):
     """An unpickler to which only the names of `_allowed` exist."""
 
-    def __init__(self, file: io.BufferedIOBase, storages: _Storages | None) -> None:
+    def __init__(self, file: io.BufferedIOBase, storages: Storages | None) -> None:
         super().__init__(file, encoding="latin1")  # For pickles of Python 2.
         self._storages, self._names = storages, _allowed(storages)
 
@@ -367,7 +286,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _load(
-    file: io.BufferedIOBase, path: pathlib.Path, storages: _Storages | None = None
+    file: io.BufferedIOBase, path: pathlib.Path, storages: Storages | None = None
 ) -> Any:
     try:
         return _Unpickler(file, storages).load()
@@ -384,7 +303,7 @@ def _resolve(tree: Any, path: pathlib.Path) -> Any:
 
 
 def _replace(node: Any, above: frozenset[int], seen: Iterator[int]) -> Any:
-    if isinstance(node, (_NumpyArray, _TorchTensor)):
+    if isinstance(node, (_NumpyArray, TorchTensor)):
         return node.array()
     if isinstance(node, (_Dropped, _Dtype, _Function, type)):
         return None

@@ -125,3 +125,15 @@ def _reduce(
         (1,) * lead + strides + (1,),
         ((0, 0),) * lead + tuple(pads) + ((0, 0),),
     )
+
+
+def average_space(features: Float[Array, "b t h w d"]) -> Float[Array, "b t d"]:
+    """Averages each frame's map.
+
+    Args:
+        features: [B, T, H, W, D].
+
+    Returns:
+        [B, T, D], float32.
+    """
+    return jnp.mean(features, axis=(2, 3), dtype=jnp.float32)

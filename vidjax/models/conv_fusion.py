@@ -21,6 +21,7 @@ from jaxtyping import Array
 
 from vidjax.layers.conv import Conv
 from vidjax.layers.head import Classifier
+from vidjax.layers.pool import average_space
 from vidjax.models import resnet
 from vidjax.models.registry import register
 from vidjax.models.two_stream import TINY_CLIP, TINY_LENGTH, split_streams
@@ -85,7 +86,7 @@ class ConvFusion(nn.Module):
             name="fuse",
         )
         fused = nn.relu(fuse(both))
-        strongest = jnp.max(resnet.average_space(fused), axis=1, keepdims=True)
+        strongest = jnp.max(average_space(fused), axis=1, keepdims=True)
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
         logits, scores = head(strongest, train=train)
         return logits, {**maps, "features": fused, **scores}

@@ -17,6 +17,7 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from vidjax.layers.head import Classifier
+from vidjax.layers.pool import average_space
 from vidjax.models import resnet
 from vidjax.models.registry import register
 from vidjax.ops.check import check_clip
@@ -75,7 +76,7 @@ class EarlyFusion(nn.Module):
         )
         features, endpoints = trunk(stacked, train=train)
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
-        logits, scores = head(resnet.average_space(features), train=train)
+        logits, scores = head(average_space(features), train=train)
         return logits, {**endpoints, "features": features, **scores}
 
     def _check_stack(self, clip: Clip) -> None:

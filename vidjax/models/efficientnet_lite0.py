@@ -18,9 +18,10 @@ from jax.typing import DTypeLike
 
 from vidjax.layers.conv import TimePadding
 from vidjax.layers.head import Classifier
+from vidjax.layers.pool import average_space
 from vidjax.models.mobilenet_v2 import Layout, MobileNetV2, MobileNetV2Trunk
 from vidjax.models.registry import register
-from vidjax.models.resnet import TINY_CLIP, average_space
+from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
 from vidjax.typing import Clip, ClipSpec, Endpoints, Logits, Weights
 

@@ -22,8 +22,8 @@ from vidjax.layers.conv import Conv, TimePadding
 from vidjax.layers.drop_path import DropPath, drop_path_rates
 from vidjax.layers.head import Classifier
 from vidjax.layers.norm import BatchNorm
+from vidjax.layers.pool import average_space
 from vidjax.models.registry import register
-from vidjax.models.resnet import average_space
 from vidjax.ops.check import check_images
 from vidjax.typing import ClipSpec, Endpoints, Logits, Weights
 

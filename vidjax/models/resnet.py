@@ -23,7 +23,7 @@ from vidjax.layers.drop_path import DropPath, drop_path_rates
 from vidjax.layers.head import Classifier
 from vidjax.layers.non_local import NonLocal
 from vidjax.layers.norm import BatchNorm
-from vidjax.layers.pool import max_pool
+from vidjax.layers.pool import average_space, max_pool
 from vidjax.models.registry import register
 from vidjax.ops.check import check_images
 from vidjax.ops.shift import temporal_shift
@@ -293,18 +293,6 @@ class ResNet(nn.Module):
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
         logits, scores = head(average_space(features), train=train)
         return logits, {**endpoints, "features": features, **scores}
-
-
-def average_space(features: Float[Array, "b t h w d"]) -> Float[Array, "b t d"]:
-    """Averages each frame's map.
-
-    Args:
-        features: [B, T, H, W, D].
-
-    Returns:
-        [B, T, D], float32.
-    """
-    return jnp.mean(features, axis=(2, 3), dtype=jnp.float32)
 
 
 def _imagenet(file: str, accuracy: str, tag: str = "imagenet") -> Weights:

@@ -22,6 +22,7 @@ from vidjax.layers.conv import Conv, TimePadding
 from vidjax.layers.head import Classifier
 from vidjax.layers.norm import BatchNorm
 from vidjax.models import resnet3d, zoos
+from vidjax.models.pathways import Picks, slow_frames
 from vidjax.models.registry import register
 from vidjax.models.resnet import TINY_CLIP
 from vidjax.models.resnet3d import RESNET101, Layout, average_windows
@@ -59,7 +60,7 @@ class SlowFastLayout:
     slow: Layout = SLOW
     fast: Layout = FAST
     fusion_norm: bool = True
-    picks: Literal["spread", "strided"] = "spread"
+    picks: Picks = "spread"
     first: Literal["slow", "fast"] = "slow"
 
     def frames(self, frames: int) -> tuple[int, ...]:
@@ -75,40 +76,6 @@ class SlowFastLayout:
             ValueError: If T is not a multiple of `alpha`.
         """
         return slow_frames(frames, self.alpha, self.picks)
-
-
-def slow_frames(
-    frames: int, alpha: int, picks: Literal["spread", "strided"]
-) -> tuple[int, ...]:
-    """Returns which frames of a clip the slow pathway takes.
-
-    Args:
-        frames: Frames T of the clip, at the fast rate.
-        alpha: Frames of the fast pathway for each of the slow one.
-        picks: "spread" is linspace(0, T - 1, T / alpha) without fractions, from the
-            first to the last frame (`pack_pathway_output` in slowfast/datasets/utils.py
-            of facebookresearch/SlowFast); "strided" is every alpha-th, from the first
-            (what interpolation to the nearest frame gives in MMAction2).
-
-    Returns:
-        T / alpha indices, ascending.
-
-    Raises:
-        ValueError: If T is not a multiple of `alpha`.
-
-    Example:
-        >>> slow_frames(32, 8, "spread"), slow_frames(32, 8, "strided")
-        ((0, 10, 20, 31), (0, 8, 16, 24))
-    """
-    if frames % alpha:
-        raise ValueError(
-            f"Expected a multiple of {alpha} frames, of which the slow pathway takes "
-            f"one in {alpha}, got {frames}."
-        )
-    count = frames // alpha
-    if picks == "strided" or count == 1:
-        return tuple(range(0, frames, alpha))
-    return tuple(i * (frames - 1) // (count - 1) for i in range(count))
 
 
 class Lateral(nn.Module):

@@ -19,6 +19,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array
 
 from vidjax.layers.head import Classifier
+from vidjax.layers.pool import average_space
 from vidjax.models import mobilenet_v2, resnet
 from vidjax.models.registry import register
 from vidjax.ops.check import check_clip
@@ -89,7 +90,7 @@ class TSM(nn.Module):
             trunk = mobilenet_v2.MobileNetV2Trunk(self.layout, **common)
             features, endpoints = trunk(clip, self._shift, train=train)
         head = Classifier(self.num_classes, self.dropout_rate, name="logits")
-        logits, scores = head(resnet.average_space(features), train=train)
+        logits, scores = head(average_space(features), train=train)
         return logits, {**endpoints, "features": features, **scores}
 
     @nn.nowrap

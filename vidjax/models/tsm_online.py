@@ -18,6 +18,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from vidjax.layers.head import Classifier
+from vidjax.layers.pool import average_space
 from vidjax.models.mobilenet_v2 import (
     MOBILENET_V2,
     MOBILENET_V2_TINY,
@@ -25,7 +26,7 @@ from vidjax.models.mobilenet_v2 import (
     MobileNetV2Trunk,
 )
 from vidjax.models.registry import register
-from vidjax.models.resnet import TINY_CLIP, average_space
+from vidjax.models.resnet import TINY_CLIP
 from vidjax.ops.check import check_clip
 from vidjax.ops.shift import causal_shift
 from vidjax.protocols import protocol
