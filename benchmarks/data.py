@@ -1,12 +1,17 @@
-"""How fast clips come: files and shards against the bare decoders, in one table.
+"""How fast clips come: vidjax and PyTorch's loaders against the bare decoders.
 
-    python benchmarks/data.py --videos 64 --clips 128 --workers 1 2
+    python benchmarks/data.py --media FOLDER --torch-python /torch/bin/python
 
 makes H.264 files of 340 x 256 pixels and 10 s in a folder, prepares shards of them, and
-times 16 frames, 4 apart, cropped to 224 of a short side of 256. Every row runs in a
-process of its own, so that peak memory is its own. `share` is of the bare decoder with
-as many threads, which is the limit: it decodes the same frames and does nothing else.
-CPU ms/clip is what counts where other programs run on the machine.
+times 16 frames, 4 apart, cropped to 224 of a short side of 256, with one and with two
+workers. The pictures are those of the videos in `--media`, cut, mirrored and coded anew
+as x264 does by default; without it they are drawn. Every row runs in a process of its
+own, so that peak memory is its own. `share` is of the bare decoder with as many
+threads, which decodes every frame from the keyframe on and does nothing else.
+
+`--torch-python` is a command that starts a Python with PyTorch, PyAV, decord2 and
+torchcodec; the last needs FFmpeg's shared libraries, which may be those of PyAV:
+"env LD_LIBRARY_PATH=LIBRARIES /torch/bin/python".
 """
 
 import argparse
@@ -14,97 +19,150 @@ import concurrent.futures
 import json
 import pathlib
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
 FRAMES, STRIDE, SIZE, SHORT_SIDE = 16, 4, 224, 256
-ROWS = ("bare PyAV", "files", "bare decode_jpeg", "records")
+HEIGHT, WIDTH, LENGTH = 256, 340, 300
+BATCH = 8
+LIMITS = {
+    "bare PyAV": "decoding of H.264 from the keyframe to the last frame",
+    "files": "the same, without frames that no other needs",
+    "torch PyAV": "as the bare loop, and copies between processes",
+    "torch decord2": "decoding, and opening of files",
+    "torch torchcodec": "decoding, and copies between processes",
+    "bare decode_jpeg": "libjpeg-turbo, whole frames",
+    "records": "libjpeg-turbo, the lines of the crop",
+}
+BARE = {"records": "bare decode_jpeg", "bare decode_jpeg": "bare decode_jpeg"}
 
 
 def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--videos", type=int, default=64)
-    parser.add_argument("--clips", type=int, default=128)
+    parser.add_argument("--videos", type=int, default=96)
+    parser.add_argument("--clips", type=int, default=320)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--folder", type=pathlib.Path)
+    parser.add_argument("--media", type=pathlib.Path)
+    parser.add_argument("--torch-python")
+    parser.add_argument("--rows", nargs="+", default=list(LIMITS))
     parser.add_argument("--row", nargs=2)
     arguments = parser.parse_args()
     folder = arguments.folder or pathlib.Path(tempfile.gettempdir()) / "vidjax-data"
+    folder = folder / str(arguments.videos)
     if arguments.row:
         name, workers = arguments.row
         print(json.dumps(run(name, int(workers), arguments.clips, folder)))
         return
-    make(folder, arguments.videos)
+    make(folder, arguments.videos, arguments.media)
     print(f"{'':18} workers  clips/s  share  CPU ms/clip  peak MiB  limited by")
     for workers in arguments.workers:
-        limits: dict[str, float] = {}
-        for name in ROWS:
-            found = measure(name, workers, arguments.clips, folder)
-            limits[name] = found["rate"]
-            bare = {"files": "bare PyAV", "records": "bare decode_jpeg"}.get(name, name)
+        rates: dict[str, float] = {}
+        for name in arguments.rows:
+            if not name.startswith("torch"):
+                flags = ["--row", name, workers, "--videos", arguments.videos]
+                flags += ["--clips", arguments.clips, "--folder", folder.parent]
+                found = measure([sys.executable, __file__, *flags])
+            elif arguments.torch_python:
+                script = pathlib.Path(__file__).with_name("data_torch.py")
+                flags = [script, name.split()[1], workers, arguments.clips]
+                command = shlex.split(arguments.torch_python)
+                found = measure([*command, *flags, folder / "files"])
+            else:
+                continue
+            rates[name] = found["rate"]
+            share = found["rate"] / rates.get(BARE.get(name, "bare PyAV"), np.nan)
             print(
-                f"{name:18} {workers:7} {found['rate']:8.1f} "
-                f"{found['rate'] / limits[bare]:6.0%} {found['cpu']:12.1f} "
-                f"{found['peak']:9.0f}  "
-                f"{LIMITS[name]}",
+                f"{name:18} {workers:7} {found['rate']:8.1f} {share:6.0%} "
+                f"{found['cpu']:12.1f} {found['peak']:9.0f}  {LIMITS[name]}",
                 flush=True,
             )
 
 
-LIMITS = {
-    "bare PyAV": "H.264 from the keyframe to the last frame of a clip",
-    "files": "the same, and resizing of 16 frames",
-    "bare decode_jpeg": "libjpeg-turbo",
-    "records": "the same, and reading, CRC-32 and calls of TensorFlow",
-}
+def measure(command: list) -> dict:
+    """Runs one row in a process of its own."""
+    done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout.decode().splitlines()[-1])
 
 
-def make(folder: pathlib.Path, videos: int) -> None:
+def make(folder: pathlib.Path, videos: int, media: pathlib.Path | None) -> None:
     """Makes the files and the shards, where they are not there yet."""
-    import av
-
-    from vidjax.data.synthetic import CLASSES, draw_clip
     from vidjax.tasks.prepare import PrepareSettings, prepare
 
-    root = folder / f"files-{videos}"
     for number in range(videos):
-        path = root / f"class {number % 2}" / f"{number:04d}.mp4"
-        if path.exists():
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        clip = draw_clip(number % len(CLASSES), num_frames=50, size=340, seed=number)
-        # Grain as a camera has it: H.264 of drawings alone decodes too fast.
-        rng = np.random.default_rng(number)
-        with av.open(str(path), "w") as out:
-            stream = out.add_stream("libx264", rate=30, options={"preset": "veryfast"})
-            stream.width, stream.height, stream.gop_size = 340, 256, 48
-            stream.pix_fmt = "yuv420p"
-            for i in range(300):
-                grain = rng.integers(-6, 7, size=(256, 340, 1))
-                image = np.clip(clip[i % 50, :256] + grain, 0, 255).astype(np.uint8)
-                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-                out.mux(stream.encode(frame))
-            out.mux(stream.encode(None))
+        path = folder / "files" / f"class {number % 2}" / f"{number:04d}.mp4"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(".part.mp4")
+            write(part, footage(media, number) if media else drawing(number))
+            part.rename(path)
     prepare(
         "folder",
-        videos=str(root),
-        out=folder / f"records-{videos}",
+        videos=str(folder / "files"),
+        out=folder / "records",
         settings=PrepareSettings(short_side=SHORT_SIDE),
     )
-    (folder / "current.json").write_text(json.dumps(videos))
 
 
-def measure(name: str, workers: int, clips: int, folder: pathlib.Path) -> dict:
-    """Runs one row in a process of its own."""
-    flags = ["--row", name, str(workers), "--clips", str(clips), "--folder", folder]
-    command = [sys.executable, __file__, *map(str, flags)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+def write(path: pathlib.Path, frames: Iterator[np.ndarray]) -> None:
+    """Codes frames as x264 does by default: three B-frames, 250 between keyframes."""
+    import av
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=30, options={"crf": "23"})
+        stream.width, stream.height, stream.gop_size = WIDTH, HEIGHT, 250
+        stream.pix_fmt = "yuv420p"
+        for image in frames:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+def drawing(number: int) -> Iterator[np.ndarray]:
+    """Textured shapes that move, with grain as a camera has it."""
+    from vidjax.data.synthetic import CLASSES, draw_clip
+
+    clip = draw_clip(number % len(CLASSES), num_frames=50, size=WIDTH, seed=number)
+    rng = np.random.default_rng(number)
+    for i in range(LENGTH):
+        grain = rng.integers(-6, 7, size=(HEIGHT, WIDTH, 1))
+        yield np.clip(clip[i % 50, :HEIGHT] + grain, 0, 255).astype(np.uint8)
+
+
+def footage(media: pathlib.Path, number: int) -> Iterator[np.ndarray]:
+    """A part of the picture of a real video, to and fro from somewhere in it."""
+    from vidjax.data.decode import probe, read_frames
+    from vidjax.data.transforms import Box
+
+    sources = []
+    for path in sorted(media.iterdir()):
+        if path.suffix in (".mp4", ".avi") and path.is_file():
+            info = probe(path)
+            if info.num_frames >= 60 and min(info.height, info.width) >= 240:
+                sources.append((path, info.num_frames))
+    path, count = sources[number % len(sources)]
+    rng = np.random.default_rng(number)
+    zoom, down, right = 1 + 0.3 * rng.random(), *rng.random(2)
+
+    def cover(height: int, width: int) -> tuple[tuple[int, int], Box]:
+        scale = zoom * max(HEIGHT / height, WIDTH / width)
+        high, wide = round(height * scale + 0.5), round(width * scale + 0.5)
+        top, left = int(down * (high - HEIGHT)), int(right * (wide - WIDTH))
+        return (high, wide), Box(top, left, HEIGHT, WIDTH)
+
+    frames = read_frames(path, range(count), geometry=cover)
+    if rng.random() < 0.5:
+        frames = frames[:, :, ::-1]
+    turns = (int(rng.integers(count)) + np.arange(LENGTH)) % (2 * count - 2)
+    for i in np.minimum(turns, 2 * count - 2 - turns):
+        yield np.ascontiguousarray(frames[i])
 
 
 def run(name: str, workers: int, clips: int, folder: pathlib.Path) -> dict:
@@ -114,20 +172,18 @@ def run(name: str, workers: int, clips: int, folder: pathlib.Path) -> dict:
     from vidjax.data.sources import make_source
     from vidjax.typing import ClipSpec
 
-    videos = json.loads((folder / "current.json").read_text())
-    kind = "folder" if "PyAV" in name or name == "files" else "records"
-    where = folder / f"{'files' if kind == 'folder' else kind}-{videos}"
-    spec = ClipSpec(FRAMES, STRIDE, size=SIZE)
-    source = make_source(DataConfig(source=f"{kind}:{where}"), spec)
+    on_files = name in ("files", "bare PyAV")
+    where = f"folder:{folder / 'files'}" if on_files else f"records:{folder}/records"
+    source = make_source(DataConfig(source=where), ClipSpec(FRAMES, STRIDE, size=SIZE))
     if name in ("files", "records"):
-        batches = train_batches(source, batch_size=8, seed=0, workers=workers)
+        batches = train_batches(source, batch_size=BATCH, seed=0, workers=workers)
         next(batches)
         start, spent = time.perf_counter(), time.process_time()
-        for _ in range(clips // 8):
+        for _ in range(clips // BATCH):
             next(batches)
-        seconds, done = time.perf_counter() - start, clips // 8 * 8
+        seconds, done = time.perf_counter() - start, clips // BATCH * BATCH
     else:
-        decode = bare_files if kind == "folder" else bare_jpegs
+        decode = bare_files if on_files else bare_jpegs
         jobs = [(source, i % source.num_examples, i) for i in range(clips)]
         decode(jobs[0])
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:

@@ -154,15 +154,30 @@ def test_a_box_of_a_frame_is_that_of_the_whole_frame(shards):
     video = open_shards(str(shards), split="train").video(0)
     frames = np.arange(3)
     whole = video.read(frames, _whole, "bilinear")
-    box = Box(3, 10, 32, 40)
-
-    part = video.read(frames, lambda h, w: ((h, w), box), "bilinear")
-    np.testing.assert_array_equal(part, whole[:, 3:35, 10:50])
+    # More than half of a frame is cut out after decoding, less than that before.
+    for box in (Box(3, 10, 32, 40), Box(1, 2, 46, 60)):
+        part = video.read(frames, lambda h, w, box=box: ((h, w), box), "bilinear")
+        rows = slice(box.top, box.top + box.height)
+        columns = slice(box.left, box.left + box.width)
+        np.testing.assert_array_equal(part, whole[:, rows, columns])
     half = video.read(
         frames, lambda h, w: ((h // 2, w // 2), Box(0, 0, 24, 32)), "area"
     )
     assert half.shape == (3, 24, 32, 3)
     assert np.abs(half[:, 2:10, 2:6].astype(int) - whole[:, 4:20:2, 4:12:2]).max() < 30
+
+
+def test_frames_of_several_sizes_are_one_sentence(tmp_path):
+    encode = import_tensorflow().io.encode_jpeg
+    jpegs = [*_jpegs(2), encode(stamp(1)[:32]).numpy()]
+    record = make_record(jpegs, name="x.mp4", label=0, label_name="", fps=1.0)
+    path = tmp_path / "x.tfrecord"
+    write_shard(path, iter([record]))
+    video = RecordVideo(str(path), open_shard(path).record(0))
+
+    assert read_stamps(video.read(np.array([1, 0]), _whole, "bilinear")) == [1, 0]
+    with pytest.raises(VideoError, match=r"Frames of x\.mp4 in .* differ in size"):
+        video.read(np.array([1, 2]), _whole, "bilinear")
 
 
 def test_both_splits_have_their_videos(shards):

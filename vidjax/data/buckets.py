@@ -256,7 +256,7 @@ def _is_folder(folder: BucketPath, name: str) -> bool:
     return not name.lower().endswith(_FILES) and (folder / name).is_dir()
 
 
-def join(folder: AnyPath, name: str) -> AnyPath:
+def join(folder: str, name: str) -> str:
     """Returns a path that a list in a folder says.
 
     Args:
@@ -266,27 +266,31 @@ def join(folder: AnyPath, name: str) -> AnyPath:
     Returns:
         The path.
     """
-    return as_path(name) if is_remote(name) or os.path.isabs(name) else folder / name
+    return name if is_remote(name) else os.path.join(folder, name)
 
 
-def make_is_file() -> Callable[[AnyPath], bool]:
+def make_is_file() -> Callable[[str], bool]:
     """Returns a function that tells whether a file is there, for a long list of them.
 
     Returns:
-        The function; of a bucket it asks for each folder once.
+        The function; it lists each folder once, since to ask for each file takes long
+        where files are far.
     """
 
     @functools.cache
-    def names(folder: BucketPath) -> frozenset[str]:
+    def names(folder: str) -> frozenset[str]:
         try:
-            return frozenset(path.name for path in folder.iterdir())
-        except FileNotFoundError:
+            if is_remote(folder):
+                return frozenset(path.name for path in as_path(folder).iterdir())
+            with os.scandir(folder or ".") as entries:
+                return frozenset(entry.name for entry in entries if entry.is_file())
+        except OSError:
             return frozenset()
 
-    def is_file(path: AnyPath) -> bool:
-        if isinstance(path, BucketPath):
-            return path.name in names(path.parent)
-        return path.is_file()
+    def is_file(path: str) -> bool:
+        folder, name = os.path.split(path)
+        # Some disks find a name whatever its case, and some folders cannot be listed.
+        return name in names(folder) or (not is_remote(path) and os.path.isfile(path))
 
     return is_file
 

@@ -265,27 +265,35 @@ class _Converter:
         return (width, height), box
 
 
-def resize_frame(
-    image: np.ndarray, size: tuple[int, int], interpolation: Interpolation
-) -> np.ndarray:
-    """Resizes a picture as `read_frames` does.
+class Resizer:
+    """Resizes pictures of one size as `read_frames` does.
 
     Args:
-        image: Pixels, uint8 RGB [H, W, 3].
         size: New height and width.
         interpolation: How; each averages when it shrinks.
-
-    Returns:
-        Pixels, uint8 RGB.
 
     Raises:
         ImportError: If PyAV is missing.
     """
-    frame = import_av().VideoFrame.from_ndarray(image, format="rgb24")
-    height, width = size
-    return frame.reformat(
-        width, height, interpolation=interpolation.upper()
-    ).to_ndarray()
+
+    def __init__(self, size: tuple[int, int], interpolation: Interpolation) -> None:
+        self._size, self._interpolation = size, interpolation.upper()
+        self._reformatter = import_av().video.reformatter.VideoReformatter()
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Returns a picture, uint8 RGB, resized.
+
+        Args:
+            image: Pixels, uint8 RGB [H, W, 3].
+
+        Returns:
+            Pixels, uint8 RGB [height, width, 3].
+        """
+        height, width = self._size
+        frame = import_av().VideoFrame.from_ndarray(image, format="rgb24")
+        return self._reformatter.reformat(
+            frame, width, height, interpolation=self._interpolation, threads=1
+        ).to_ndarray()
 
 
 def _rotation(frame: Any) -> int:

@@ -166,11 +166,10 @@ def read_csv(file: StrPath, *, split: Split, eval_fraction: float = 0.2) -> Vide
         raise_all(str(path), problems)
     names = sorted(labels, key=int if whole else str)
     index = {name: label for label, name in enumerate(names)}
+    folder = str(path.parent)
     return VideoList(
         tuple(
-            Example(
-                str(join(path.parent, row.text)), index[row.label], row.start, row.end
-            )
+            Example(join(folder, row.text), index[row.label], row.start, row.end)
             for row, part in zip(rows, parts, strict=True)
             if part == split
         ),
@@ -205,9 +204,9 @@ def _read_rows(path: AnyPath) -> list[_Row]:
     problems: list[str] = []
     rows: list[_Row] = []
     seen: dict[tuple[str, float, float | None], int] = {}
-    is_there = make_is_file()
+    folder, is_there = str(path.parent), make_is_file()
     for values in reader:
-        row, wrong = _parse(values, lambda text: is_there(join(path.parent, text)))
+        row, wrong = _parse(values, lambda text: is_there(join(folder, text)))
         key = (row.text, row.start, row.end)
         if not wrong and key in seen:
             wrong = [f"{row.text} is there already, in line {seen[key]}"]
