@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from vidjax.ops.attention import attention
 from vidjax.ops.platform import compile_for
@@ -135,6 +136,10 @@ def test_chunks_do_not_hold_all_scores(backward):
     assert _held("chunked", 2 * tokens, backward) < 2.2 * held
 
 
+def _mesh():
+    return jax.make_mesh((4, 2), ("data", "fsdp"), axis_types=(AxisType.Auto,) * 2)
+
+
 def _chosen(platform, tokens, dtype="float32", **extras):
     """Names of the operations in the form that is chosen."""
     shape = jax.ShapeDtypeStruct((1, tokens, 2, 64), dtype)
@@ -146,14 +151,46 @@ def _chosen(platform, tokens, dtype="float32", **extras):
 def test_the_form_follows_platform_length_dtype_and_wishes():
     assert "scan" not in _chosen("cpu", 256)
     assert "scan" in _chosen("cpu", 1024)
-    assert "pallas_call" in _chosen("tpu", 1024)
-    assert "pallas_call" not in _chosen("tpu", 256)
-    bias = jnp.zeros((1, 1, 1, 1024))
-    assert "pallas_call" not in _chosen("tpu", 1024, bias=bias)
+    assert "pallas_call" not in _chosen("tpu", 1024)  # Eight devices, and no mesh.
+    with jax.set_mesh(_mesh()):
+        assert "pallas_call" in _chosen("tpu", 1024)
+        assert "pallas_call" not in _chosen("tpu", 256)
+        bias = jnp.zeros((1, 1, 1, 1024))
+        assert "pallas_call" not in _chosen("tpu", 1024, bias=bias)
     assert "scan" not in _chosen("any", 4096)
     assert "scan" in _chosen("gpu", 1024)  # The kernel takes no float32.
     with pytest.raises(RuntimeError, match="cuDNN"):  # Which is not here.
         _chosen("gpu", 1024, "bfloat16")
+
+
+def _gradients(query, key, value):
+    def total(query, key, value):
+        return jnp.sum(attention(query, key, value, implementation="splash") ** 2)
+
+    return jax.grad(total, argnums=(0, 1, 2))(query, key, value)
+
+
+@pytest.mark.parametrize("batch", [8, 4, 3])  # Over all devices, over "data", whole.
+def test_the_tpu_kernel_runs_on_each_devices_examples(batch):
+    mesh, inputs = _mesh(), _inputs(batch)
+    expected = jax.jit(_gradients)(*inputs)
+    rows = PartitionSpec(("data", "fsdp") if batch == 8 else None)
+    placed = jax.device_put(inputs, NamedSharding(mesh, rows))
+    with jax.set_mesh(mesh):
+        compiled = jax.jit(_gradients).lower(*placed).compile()
+    for ours, theirs in zip(compiled(*placed), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    if batch == 8:
+        assert "all-gather" not in compiled.as_text()
+
+
+def test_a_program_for_many_tpus_takes_the_kernel():
+    rows = NamedSharding(_mesh(), PartitionSpec(("data", "fsdp")))
+    shape = jax.ShapeDtypeStruct((8, 1024, 2, 64), jnp.bfloat16, sharding=rows)
+    with compile_for("tpu"), jax.set_mesh(_mesh()):
+        traced = jax.jit(_gradients).trace(shape, shape, shape)
+        lowered = traced.lower(lowering_platforms=("tpu",))
+    assert lowered.as_text().count("tpu_custom_call") == 3  # Forward, dq, dk and dv.
 
 
 @pytest.mark.parametrize(

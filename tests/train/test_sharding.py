@@ -159,3 +159,16 @@ def test_a_batch_that_does_not_fit_raises_and_says_which_does(size, near):
 
     with pytest.raises(ValueError, match=rf"got {size} and 8 devices.* fits is {near}"):
         sharding.check_batch_size(size, mesh)
+
+
+def test_what_is_traced_under_a_mesh_knows_its_axes():
+    mesh, seen = sharding.make_mesh(ShardingConfig(fsdp=2)), []
+
+    @jax.jit
+    def double(x):
+        seen.append(jax.sharding.get_abstract_mesh().shape)
+        return 2 * x
+
+    assert float(sharding.under_mesh(mesh, double)(jnp.float32(3))) == 6
+    assert dict(seen[0]) == {"data": 4, "fsdp": 2}
+    assert jax.sharding.get_abstract_mesh().empty

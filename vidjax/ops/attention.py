@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from vidjax.ops.platform import target_platform
+from vidjax.ops.splash import runs_here, splash_attention
 
 Implementation = Literal["plain", "chunked", "cudnn", "splash"]
 """Forms of attention: "plain" holds all N * M scores; "chunked" those of a few queries
@@ -21,8 +22,6 @@ Pallas kernel for TPU, which hold none."""
 _CHUNK = 784
 _CHUNK_SCORES = _CHUNK * 2048  # Held at a time, a head.
 _PLAIN_SCORES = 512 * 512  # With fewer a head, nothing is gained by chunks.
-_LANES = 128  # Widths and lengths of the TPU kernel are multiples of it.
-_SPLASH_BLOCK = 512
 _CUDNN_WIDTH = 128  # Widest head of the fused kernel; widths are multiples of 8.
 
 
@@ -52,7 +51,8 @@ def attention(
         scale: Factor of the products; None takes 1 / sqrt(D).
         soft_cap: Bound of the scores before the bias; None leaves them as they are.
         implementation: Which form computes it; None chooses by platform, dtype, length
-            and what is asked for.
+            and what is asked for. "splash" on several devices needs their mesh
+            (`jax.set_mesh`, as `vidjax.fit` does) and is not chosen without.
 
     Returns:
         [B, N, H, D2] in the dtype of `query`.
@@ -88,6 +88,8 @@ def _choose(
     kernel: Implementation | None = {"gpu": "cudnn", "tpu": "splash"}.get(platform)  # type: ignore
     if platform == "any" or not many:
         return "plain"
+    if kernel == "splash" and not runs_here():
+        return "chunked"
     if kernel and not _objection(kernel, query, value, given):
         return kernel
     return "chunked"
@@ -254,56 +256,8 @@ def _splash(
     mask: Array | None,
     soft_cap: float | None,
 ) -> Array:
-    """Pads lengths and widths to what the kernel takes; padded keys are not seen."""
     del bias, mask  # None, as _objection sees to.
-    from jax.experimental.pallas.ops.tpu.splash_attention import (
-        splash_attention_kernel as kernels,
-    )
-    from jax.experimental.pallas.ops.tpu.splash_attention import (
-        splash_attention_mask as masks,
-    )
-
-    length, heads, width = query.shape[1], query.shape[2], value.shape[-1]
-    rows, columns = (-(-n // _LANES) * _LANES for n in (length, key.shape[1]))
-    segments = kernels.SegmentIds(
-        (jnp.arange(rows) < length).astype(jnp.int32),
-        (jnp.arange(columns) < key.shape[1]).astype(jnp.int32),
-    )
-    query = _heads_first(query * scale, rows)
-    key, value = (_heads_first(x, columns) for x in (key, value))
-    kernel = kernels.make_splash_mha(
-        masks.MultiHeadMask([masks.FullMask((rows, columns))] * heads),
-        block_sizes=_blocks(kernels, rows, columns),
-        attn_logits_soft_cap=soft_cap,
-        head_shards=1,
-        q_seq_shards=1,
-        interpret=jax.default_backend() == "cpu" and target_platform() != "tpu",
-    )
-    one: Any = lambda q, k, v: kernel(q, k, v, segments)  # noqa: E731
-    found = jax.vmap(one)(query, key, value)
-    return jnp.moveaxis(found, 1, 2)[:, :length, :, :width]
-
-
-def _heads_first(x: Array, length: int) -> Array:
-    """Maps [B, N, H, D] to [B, H, length, a multiple of 128], filled with zeros."""
-    more = (0, length - x.shape[1]), (0, 0), (0, -x.shape[-1] % _LANES)
-    return jnp.moveaxis(jnp.pad(x, ((0, 0), *more)), 2, 1)
-
-
-def _blocks(kernels: Any, queries: int, keys: int) -> Any:
-    rows, columns = (
-        max(b for b in (128, 256, _SPLASH_BLOCK) if n % b == 0) for n in (queries, keys)
-    )
-    return kernels.BlockSizes(
-        block_q=rows,
-        block_kv=columns,
-        block_kv_compute=columns,
-        block_q_dkv=rows,
-        block_kv_dkv=columns,
-        block_kv_dkv_compute=columns,
-        block_q_dq=rows,
-        block_kv_dq=columns,
-    )
+    return splash_attention(query * scale, key, value, soft_cap=soft_cap)
 
 
 _FORMS: dict[str, Callable[..., Array]] = {

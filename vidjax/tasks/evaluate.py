@@ -28,6 +28,7 @@ from vidjax.train.sharding import (
     make_mesh,
     put_batch,
     replicated,
+    under_mesh,
 )
 from vidjax.train.step import make_predict_step
 from vidjax.typing import ClipSpec, Views
@@ -141,7 +142,7 @@ def make_scorer(
             rows["positions"] = position_scores(logits, endpoints)
         return {"logits": logits, **rows}
 
-    return scorer
+    return under_mesh(mesh, scorer)
 
 
 def score(

@@ -39,6 +39,7 @@ from vidjax.train.sharding import (
     put_batch,
     replicated,
     tree_shardings,
+    under_mesh,
 )
 from vidjax.train.state import TrainState, make_init, start_state
 from vidjax.train.step import TrainStep, make_train_step
@@ -257,7 +258,8 @@ def _compile_step(run: Run, mesh: Mesh, state: TrainState, shardings: Any) -> Tr
     batch = _batch_like(run, rows)
     key = jax.eval_shape(lambda: jax.random.key(0))
     # Ahead of time, so that no clock of the loop counts it.
-    return jitted.lower(abstract(state, shardings), batch, key).compile()
+    lower = under_mesh(mesh, jitted.lower)
+    return lower(abstract(state, shardings), batch, key).compile()
 
 
 def _batch_like(run: Run, rows: NamedSharding) -> dict[str, Any]:

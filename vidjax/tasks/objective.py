@@ -26,7 +26,7 @@ from vidjax.tasks.reconstruct import (
     reconstruction,
 )
 from vidjax.tasks.run import Run
-from vidjax.train.sharding import batch_sharding, put_batch, replicated
+from vidjax.train.sharding import batch_sharding, put_batch, replicated, under_mesh
 from vidjax.train.step import Losses, Prepare, classification
 
 OnScored = Callable[[int, int], None]
@@ -86,7 +86,8 @@ def make_test(run: Run, mesh: Mesh) -> Test:
             run.model, prepare=make_inputs(run), losses=make_losses(run)
         )
         jitted = jax.jit(step, out_shardings=replicated(mesh))
-        return functools.partial(_test_reconstruction, run, mesh, jitted)
+        compiled = under_mesh(mesh, jitted)
+        return functools.partial(_test_reconstruction, run, mesh, compiled)
     views = make_views(run.config)
     scorer = make_scorer(run.model, run.spec, run.config.dtype, mesh, views=views)
     return functools.partial(_test_classification, run, mesh, scorer)

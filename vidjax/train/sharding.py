@@ -7,15 +7,18 @@ how is said by rules over the paths of the whole state, so that the moments of a
 optimizer lie with their parameters and no model knows of devices.
 """
 
+import functools
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import jax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from vidjax.config import ShardingConfig
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Rule = tuple[str, Literal["replicate", "fsdp"]]
 
 # First match wins; a pattern must match the whole path, such as
@@ -131,6 +134,28 @@ def check_batch_size(batch_size: int, mesh: Mesh, *, name: str = "batch_size") -
             f"{name} must be a multiple of the number of devices, got {batch_size} and "
             f"{mesh.size} devices. The nearest that fits is {near}."
         )
+
+
+def under_mesh(mesh: Mesh, function: Callable[P, T]) -> Callable[P, T]:
+    """Returns a function that is called, and so traced, under a mesh.
+
+    Kernels that the compiler cannot partition learn from it that each device runs them
+    on its own examples (`vidjax.ops.splash`).
+
+    Args:
+        mesh: From `make_mesh`.
+        function: What `jax.jit` gave, or its `lower`.
+
+    Returns:
+        The function.
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with jax.set_mesh(mesh):
+            return function(*args, **kwargs)
+
+    return call
 
 
 def put_batch(batch: Mapping[str, Any], sharding: NamedSharding) -> dict[str, Any]:
