@@ -43,9 +43,10 @@ Modality = Literal["rgb", "flow", "rgb+flow"]
 """What the channels of a clip are: colours, stacked optical flow, or both, colours
 first."""
 
-FlowMethod = Literal["tvl1", "farneback"]
+FlowMethod = Literal["tvl1", "farneback", "files"]
 """How flow is computed from the frames of a clip, on the devices: "tvl1" by the variant
-behind published two-stream data, "farneback" much faster."""
+behind published two-stream data, "farneback" much faster. "files": it was computed
+before, and is read beside the video."""
 
 FlowStack = Literal["forward", "centred"]
 """Which L flows are stacked at frame t, each from a frame to the next one: "forward"
@@ -175,8 +176,19 @@ class ClipSpec:
         return range(first, first + self.flow_length + 1)
 
     @property
+    def reads_flow(self) -> bool:
+        """Whether flow is read from files, and not computed from frames."""
+        return self.modality != "rgb" and self.flow_method == "files"
+
+    @property
     def pixels_shape(self) -> tuple[int, int, int, int]:
-        """The shape (T * frames of a window, H, W, 3) of what is read for one clip."""
+        """The shape of what is read for one clip.
+
+        That is (T * frames of a window, H, W, 3), or that of the clip itself where flow
+        comes from files.
+        """
+        if self.reads_flow:
+            return self.shape
         frames = self.num_frames * len(self.window)
         return (frames, self.size, self.size, 3)
 

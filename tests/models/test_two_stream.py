@@ -18,9 +18,9 @@ from vidjax.models.two_stream import TwoStream, split_streams
 @functools.cache
 def _streams():
     """Two trained networks, as if in runs of their own, and a clip for both."""
-    clip = jax.random.normal(jax.random.key(0), (2, 3, 32, 32, 11))
+    clip = jax.random.normal(jax.random.key(0), (2, 3, 32, 32, 15))
     network = TSN(num_classes=4, layout=RESNET_TINY)
-    parts = split_streams(clip, 4)
+    parts = split_streams(clip, 6)
     init = jax.jit(network.init)
     rgb = init(jax.random.key(1), parts["rgb"])
     flow = init(jax.random.key(2), parts["flow"])
@@ -103,7 +103,7 @@ def test_partial_norm_moves_the_statistics_of_the_first_norm_only():
 
 def test_convolutional_fusion_begins_as_a_blurred_sum_of_the_streams():
     model = create_model("conv_fusion_resnet_tiny")
-    clip = jax.random.normal(jax.random.key(0), (1, 4, 64, 64, 11))
+    clip = jax.random.normal(jax.random.key(0), (1, 4, 64, 64, 15))
     (_, endpoints), variables = jax.jit(model.init_with_output)(jax.random.key(1), clip)
     kernel = variables["params"]["fuse"]["kernel"]
     np.testing.assert_allclose(
@@ -123,7 +123,7 @@ def test_convolutional_fusion_begins_as_a_blurred_sum_of_the_streams():
 
 
 def test_a_clip_of_another_stack_of_flows_is_refused():
-    with pytest.raises(ValueError, match=r"11 channels, got 9"):
+    with pytest.raises(ValueError, match=r"15 channels, got 9"):
         _tiny().init(jax.random.key(0), jnp.zeros((1, 3, 32, 32, 9)))
 
 

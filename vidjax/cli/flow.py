@@ -1,4 +1,4 @@
-"""`vidjax flow`: a video in, its optical flow out."""
+"""`vidjax flow`: a video, or a folder of them, in; optical flow out."""
 
 import functools
 import pathlib
@@ -9,10 +9,11 @@ import tyro
 
 from vidjax.cli.count_view import CountView
 from vidjax.tasks.flow import FlowOptions, compute_flow
+from vidjax.tasks.flow_folder import REPORT, compute_folder_flow
 
 
 def run(argv: Sequence[str]) -> int:
-    """Computes the flow of a video.
+    """Computes the flow of a video, or of all videos of a folder.
 
     Args:
         argv: Arguments after `vidjax flow`.
@@ -27,9 +28,9 @@ def run(argv: Sequence[str]) -> int:
         _flow,
         args=list(argv),
         prog="vidjax flow",
-        description="Computes the optical flow of a video; a run that was stopped goes "
-        "on when it is called again.\n\nexample: vidjax flow juggling.mp4 --method "
-        "farneback --out juggling_flow.mp4",
+        description="Computes the optical flow of a video, or of all videos of a "
+        "folder; a run that was stopped goes on when it is called again.\n\n"
+        "example: vidjax flow juggling.mp4 --method farneback --out juggling_flow.mp4",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
 
@@ -45,13 +46,15 @@ def _flow(
     fps: float | None = None,
     bound: float = FlowOptions.bound,
     max_px: float | None = None,
+    arrays: bool = False,
 ) -> int:
-    """Computes the flow of a video.
+    """Computes the flow of a video, or of all videos of a folder.
 
     Args:
-        video: A video file.
+        video: A video file, or a folder of them.
         out: NAME.mp4 for a video in colours, NAME.npz for the array "flow", or a folder
-            for pairs of JPEG images as two-stream networks read them.
+            for pairs of JPEG images as two-stream networks read them. Of a folder of
+            videos, the folder for all their flow, which data.flow_files names.
         method: tvl1, tvl1_cuda (the one behind published two-stream data), farneback,
             raft_large or raft_small.
         weights: Of a RAFT: a tag of its model card, or the path of a file.
@@ -61,8 +64,11 @@ def _flow(
         fps: Frames per second at which the video is read; its own by default.
         bound: Displacement in pixels that JPEG images reach to.
         max_px: Flow in pixels that has full colour; by default the longest of a frame.
+        arrays: Of a folder of videos: write NAME.npz, and not images.
     """
     options = FlowOptions(method, weights, fps, _size(resize), bound, max_px)
+    if video.is_dir():
+        return _flow_of_folder(video, out, options, batch, arrays)
     with CountView("flows") as show:
         result = compute_flow(
             *(video, out),
@@ -74,6 +80,27 @@ def _flow(
         "is finished already" if not result.computed else f"{result.computed} computed"
     )
     print(f"{result.out}: {result.pairs} flows, {verb}")
+    return 0
+
+
+def _flow_of_folder(
+    folder: pathlib.Path,
+    out: pathlib.Path,
+    options: FlowOptions,
+    batch: int,
+    arrays: bool,
+) -> int:
+    with CountView("videos") as show:
+        result = compute_folder_flow(
+            *(folder, out),
+            options=options,
+            batch=batch,
+            arrays=arrays,
+            progress=functools.partial(show, options.method),
+        )
+    print(f"{result.out}: {result.videos} videos, {result.computed} flows computed")
+    if result.bad:
+        print(f"{len(result.bad)} videos could not be read: {result.out}/{REPORT}")
     return 0
 
 

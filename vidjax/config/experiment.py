@@ -52,6 +52,9 @@ class DataConfig:
             the model card's.
         flow_method: "tvl1" or "farneback", computed on the devices; None takes the
             model card's.
+        flow_files: Folder with flow that `vidjax flow DIR --out FOLDER` computed
+            before, for the videos in DIR; None computes it in every step, by
+            `flow_method`. Models of colours alone do without.
         short_side: Smallest and largest short side, in pixels, to which a training
             video is resized before a random crop; None takes the model card's.
         flip_rate: Probability of a horizontal flip in training. A class whose name
@@ -85,6 +88,7 @@ class DataConfig:
     flow_length: int | None = None
     flow_stack: FlowStack | None = None
     flow_method: FlowMethod | None = None
+    flow_files: str | None = None
     short_side: tuple[int, int] | None = None
     flip_rate: float = 0.5
     augment: "AugmentConfig" = dataclasses.field(

@@ -1,15 +1,17 @@
 """A clip of a video, as a model wants it: frames, size, crop, augmentation."""
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from vidjax.config import AugmentConfig
 from vidjax.data.colors import erase, jitter_colors
-from vidjax.data.crops import resized_size, view_crops
+from vidjax.data.crops import is_mirrored, resized_size, view_crops
 from vidjax.data.decode import read_frames
+from vidjax.data.flow_video import FlowVideo
 from vidjax.data.geometry import Geometry, draw_geometry
-from vidjax.data.plan import clip_frames, test_clip
+from vidjax.data.plan import clip_frames, frames_inside, test_clip
 from vidjax.data.rand_augment import rand_augment
 from vidjax.data.sampling import dense_indices, random_segment_indices
 from vidjax.data.shards import RecordVideo
@@ -98,8 +100,8 @@ class FileVideo:
         return frame_positions(self.path, line, fps=fps, **span)
 
 
-Video = FileVideo | RecordVideo
-"""Frames by index, wherever they are kept."""
+Video = FileVideo | RecordVideo | FlowVideo
+"""Frames by index, wherever they are kept; the last has their flow as well."""
 
 
 def load_clip(
@@ -166,15 +168,14 @@ def view_clip(
         shown=video.shown(_rate(spec)),
     )[number]
     frames = _around(frames, video.shown(_rate(spec)), spec)
-    mirrored = [False]
 
     def geometry(height: int, width: int) -> tuple[tuple[int, int], Box]:
         size = resized_size(height, width, short_side=spec.short_side, views=views)
-        box, mirrored[0] = view_crops(*size, size=spec.size, views=views)[crop]
-        return size, box
+        return size, view_crops(*size, size=spec.size, views=views)[crop][0]
 
-    clip = video.read(frames, geometry, spec.interpolation)
-    return np.ascontiguousarray(flip_clip(clip) if mirrored[0] else clip)
+    return _read(
+        *(video, frames, geometry, spec), mirrored=is_mirrored(crop, views=views)
+    )
 
 
 def random_clip(
@@ -219,16 +220,62 @@ def random_clip(
         raise VideoError(
             f"{video.name} has {len(shown)} frames, and a clip spans {_span(spec)}."
         )
-    indices = _draw_frames(len(shown), spec, float(position), rng)
-    frames = _around(shown[indices], shown, spec)
-    clip = video.read(frames, geometry, spec.interpolation)
+    inside = frames_inside(shown, spec)
+    indices = _draw_frames(len(inside), spec, float(position), rng)
+    frames = _around(inside[indices], shown, spec)
     flipped = bool(flip < flip_rate)
-    clip = flip_clip(clip) if flipped else clip
-    if augment.rand_augment is not None:
-        layers, magnitude = augment.rand_augment
-        clip = rand_augment(clip, rng=rng, layers=layers, magnitude=magnitude)
-    clip = jitter_colors(clip, rng=rng, augment=augment)
-    return np.ascontiguousarray(erase(clip, rng=rng, rate=augment.erase_rate)), flipped
+
+    def vary(clip: np.ndarray) -> np.ndarray:
+        if augment.rand_augment is not None:
+            layers, magnitude = augment.rand_augment
+            clip = rand_augment(clip, rng=rng, layers=layers, magnitude=magnitude)
+        clip = jitter_colors(clip, rng=rng, augment=augment)
+        return erase(clip, rng=rng, rate=augment.erase_rate)
+
+    clip = _read(video, frames, geometry, spec, mirrored=flipped, vary=vary)
+    return clip, flipped
+
+
+def _read(
+    video: Video,
+    frames: np.ndarray,
+    geometry: Geometry,
+    spec: ClipSpec,
+    *,
+    mirrored: bool,
+    vary: Callable[[np.ndarray], np.ndarray] = lambda clip: clip,
+) -> np.ndarray:
+    """Reads frames, or where flow comes from files, colours and flow of their windows.
+
+    Args:
+        video: The video.
+        frames: T windows of W frames, [T * W].
+        geometry: What is cut out; it is asked once, and is the same for colours and
+            flow.
+        spec: The clip.
+        mirrored: Whether left and right are swapped.
+        vary: What else happens to colours.
+
+    Returns:
+        Pixels, uint8, of the shape `spec.pixels_shape`.
+    """
+    if not isinstance(video, FlowVideo):
+        clip = video.read(frames, geometry, spec.interpolation)
+        return np.ascontiguousarray(vary(flip_clip(clip) if mirrored else clip))
+    answers: list[tuple[tuple[int, int], Box]] = []
+
+    def once(height: int, width: int) -> tuple[tuple[int, int], Box]:
+        if not answers:
+            answers.append(geometry(height, width))
+        return answers[0]
+
+    windows, parts = frames.reshape(-1, len(spec.window)), []
+    if spec.modality == "rgb+flow":
+        shown = windows[:, spec.window.index(0)]
+        clip = video.read(shown, once, spec.interpolation)
+        parts.append(vary(flip_clip(clip) if mirrored else clip))
+    flow = video.read_flow(windows, once, spec.interpolation, mirrored=mirrored)
+    return np.concatenate([*parts, flow], axis=-1)
 
 
 def _around(frames: np.ndarray, shown: np.ndarray, spec: ClipSpec) -> np.ndarray:

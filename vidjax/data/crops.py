@@ -70,9 +70,22 @@ def view_crops(height: int, width: int, *, size: int, views: Views) -> list[Crop
         )
     places = known[views.num_crops](height, width, size)
     boxes = [Box(top, left, size, size) for top, left in places]
-    if views.num_crops == 10:
-        return [(box, mirrored) for box in boxes for mirrored in (False, True)]
-    return [(box, False) for box in boxes]
+    if views.num_crops == 10:  # Each place twice.
+        boxes = [box for box in boxes for _ in range(2)]
+    return [(box, is_mirrored(i, views=views)) for i, box in enumerate(boxes)]
+
+
+def is_mirrored(crop: int, *, views: Views) -> bool:
+    """Tells whether left and right of a crop are swapped.
+
+    Args:
+        crop: Which crop, in [0, views.num_crops).
+        views: The protocol.
+
+    Returns:
+        True for every second one of ten.
+    """
+    return views.num_crops == 10 and crop % 2 == 1
 
 
 Places = Sequence[tuple[int, int]]

@@ -281,16 +281,17 @@ class Resizer:
         self._reformatter = import_av().video.reformatter.VideoReformatter()
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Returns a picture, uint8 RGB, resized.
+        """Returns a picture, resized.
 
         Args:
-            image: Pixels, uint8 RGB [H, W, 3].
+            image: Pixels, uint8 RGB [H, W, 3], or of one channel [H, W].
 
         Returns:
-            Pixels, uint8 RGB [height, width, 3].
+            Pixels, uint8, with the same channels.
         """
         height, width = self._size
-        frame = import_av().VideoFrame.from_ndarray(image, format="rgb24")
+        kind = "rgb24" if image.ndim == 3 else "gray"
+        frame = import_av().VideoFrame.from_ndarray(image, format=kind)
         return self._reformatter.reformat(
             frame, width, height, interpolation=self._interpolation, threads=1
         ).to_ndarray()

@@ -168,7 +168,8 @@ def clip_frames(
         if shown is None:
             rate = spec.fps if spec.sampling == "dense" else None
             shown = shown_frames(num_frames, fps, rate)
-        return shown[_even_frames(len(shown), spec, views.num_clips)]
+        inside = frames_inside(shown, spec)
+        return inside[_even_frames(len(inside), spec, views.num_clips)]
     ratio = fps / spec.fps if spec.fps else 1.0
     # Rates such as 30.0003 are those of containers that count in ms: take the nominal.
     ratio = float(round(ratio)) if abs(ratio - round(ratio)) < 1e-3 else ratio
@@ -241,6 +242,26 @@ def shown_frames(num_frames: int, fps: float, rate: float | None) -> np.ndarray:
     count = max(1, int(num_frames / fps * rate + 1e-6))
     moments = np.floor(np.arange(count) * fps / rate + 1e-6)
     return np.minimum(moments.astype(np.int64), num_frames - 1)
+
+
+def frames_inside(shown: np.ndarray, spec: ClipSpec) -> np.ndarray:
+    """Returns the frames whose windows do not reach beyond the ends of a video.
+
+    Args:
+        shown: Frames of the video, [M].
+        spec: The clip; where it has flow it wants a window around each frame.
+
+    Returns:
+        The first M - L of M frames for L flows that begin at a frame, as in TSN; all of
+        them for colours, and where the video is shorter than a window.
+
+    Example:
+        >>> flow = ClipSpec(num_frames=1).with_modality("flow", flow_length=3)
+        >>> frames_inside(np.arange(5), flow).tolist()
+        [0, 1]
+    """
+    first, last = -spec.window[0], len(shown) - spec.window[-1]
+    return shown[first:last] if first < last else shown
 
 
 def _even_frames(count: int, spec: ClipSpec, num_clips: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import os
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -118,6 +119,8 @@ def make_source(
         >>> source.num_examples, len(source.label_names)
         (4096, 10)
     """
+    if spec.reads_flow:
+        _check_flow_files(config)
     if config.source in _SYNTHETIC:
         classes = _SYNTHETIC[config.source]
         return SyntheticSource(spec, config.synthetic, split, classes, config.source)
@@ -136,7 +139,11 @@ def make_source(
                 splits=config.tfds_splits,
             )
         else:
-            videos = FileSet(list_videos(config, split=split))
+            videos = FileSet(
+                list_videos(config, split=split),
+                where if os.path.isdir(where) else os.path.dirname(where),
+                config.flow_files if spec.reads_flow else None,
+            )
         return VideoSource(spec, videos, config)
     known = [*_SOURCES, *(f"{name}:DIR" for name in OFFICIAL)]
     near = difflib.get_close_matches(config.source, known, n=1, cutoff=0.3)
@@ -180,6 +187,20 @@ def list_videos(config: DataConfig, *, split: Split) -> VideoList:
     return videos
 
 
+def _check_flow_files(config: DataConfig) -> None:
+    kind = config.source.partition(":")[0]
+    if kind not in (*_READERS, *OFFICIAL):
+        raise ValueError(
+            "data.flow_files is for videos in files, such as folder:DIR, got "
+            f"data.source {config.source!r}."
+        )
+    if not os.path.isdir(config.flow_files or ""):
+        raise ValueError(
+            f"data.flow_files {config.flow_files!r} is no folder; vidjax flow DIR "
+            "--out FOLDER makes it."
+        )
+
+
 def _check_augmentation(config: DataConfig, spec: ClipSpec) -> None:
     """Says all that is wrong in one message."""
     augment = config.augment
@@ -219,6 +240,11 @@ def _check_augmentation(config: DataConfig, spec: ClipSpec) -> None:
         problems.append(
             "data.augment.rand_augment must be a number of operations and a magnitude "
             f"in [0, 10], got {augment.rand_augment}"
+        )
+    if layers and spec.reads_flow:
+        problems.append(
+            "data.augment.rand_augment turns and shifts frames, and flow from "
+            "data.flow_files cannot follow them"
         )
     if config.repeats < 1:
         problems.append(f"data.repeats must be positive, got {config.repeats}")

@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import pathlib
 
 import numpy as np
 
 from vidjax.config import DataConfig
 from vidjax.data.clips import ONE_VIEW, FileVideo, random_clip, view_clip
 from vidjax.data.flips import flip_labels
+from vidjax.data.flow_video import FlowVideo
 from vidjax.data.lists import VideoList
 from vidjax.data.plan import test_clip
 from vidjax.data.shards import ShardSet
@@ -20,9 +22,14 @@ class FileSet:
 
     Attributes:
         listed: The files, their labels and the names of the classes.
+        root: Folder of the data set.
+        flow_files: Folder with the flow of the videos, each where the video is in
+            `root`, or by its name alone; None if flow is not read.
     """
 
     listed: VideoList
+    root: str = ""
+    flow_files: str | None = None
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -39,17 +46,24 @@ class FileSet:
         """The files, [N]."""
         return tuple(video.path for video in self.listed.examples)
 
-    def video(self, index: int) -> FileVideo:
+    def video(self, index: int) -> FileVideo | FlowVideo:
         """Returns one video.
 
         Args:
             index: Which, in [0, N).
 
         Returns:
-            The file, or the part of it that is labelled.
+            The file, or the part of it that is labelled; or the file and its flow.
         """
         example = self.listed.examples[index]
-        return FileVideo(example.path, example.start_sec, example.end_sec)
+        video = FileVideo(example.path, example.start_sec, example.end_sec)
+        if self.flow_files is None:
+            return video
+        path = pathlib.Path(example.path).with_suffix("")
+        folder = pathlib.Path(self.flow_files)
+        inside = path.relative_to(self.root) if path.is_relative_to(self.root) else path
+        places = dict.fromkeys((folder / inside, folder / path.name))
+        return FlowVideo(video, tuple(places))
 
 
 Videos = FileSet | ShardSet
@@ -115,7 +129,7 @@ class VideoSource:
             views: The protocol.
 
         Returns:
-            The clip, uint8 [T, H, W, 3].
+            The clip, uint8, of the shape `test_shape(views)`.
 
         Raises:
             VideoError: If the video cannot be read.
@@ -132,7 +146,8 @@ class VideoSource:
             rng: Where randomness comes from.
 
         Returns:
-            The clip, uint8 [T, H, W, 3], and its class, which a flip may have changed.
+            The clip, uint8 of the shape `spec.pixels_shape`, and its class, which a
+            flip may have changed.
 
         Raises:
             VideoError: If the video cannot be read.

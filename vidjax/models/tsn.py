@@ -124,11 +124,11 @@ def tsn_resnet_tiny(**kwargs: Any) -> TSN:
 
 
 @register(
-    clip=resnet.TINY_CLIP.with_modality("flow", flow_length=4),
-    params=74_090,
-    gmacs=0.017044,
+    clip=resnet.TINY_CLIP.with_modality("flow", flow_length=6),
+    params=74_666,
+    gmacs=0.018224,
     **_CARD,
 )
 def tsn_flow_resnet_tiny(**kwargs: Any) -> TSN:
-    """TSN on four flows at each frame, for tests and demos."""
+    """TSN on six flows at each frame, for tests and demos."""
     return TSN(**{"num_classes": 10, "layout": resnet.RESNET_TINY, **kwargs})

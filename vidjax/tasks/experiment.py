@@ -69,6 +69,8 @@ def make_spec(config: Config) -> Any:
     else:
         card = _with_modality(clip_spec(config.model), config)
     spec = _replace_given(card, config.data, _CLIP_FIELDS)
+    if config.data.flow_files is not None and spec.modality != "rgb":
+        spec = dataclasses.replace(spec, flow_method="files")
     if min(spec.num_frames, spec.frame_stride, spec.size) < 1:
         raise ValueError(
             "data.num_frames, data.frame_stride and data.size must be positive, got a "
@@ -181,7 +183,7 @@ def make_prepare(
         channel_order=spec.channel_order,
         dtype=dtype,
     )
-    if spec.modality == "rgb":
+    if spec.modality == "rgb" or spec.reads_flow:
         return to_values
     return lambda frames: to_values(see_motion(frames, spec))
 

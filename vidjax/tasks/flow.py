@@ -140,14 +140,64 @@ def compute_flow(
         ImportError: If PyAV is missing.
     """
     options = options or FlowOptions()
+    compute = make_compute(options, batch)
+    return write_video_flow(
+        video, out, compute, options=options, batch=batch, progress=progress
+    )
+
+
+def make_compute(options: FlowOptions, batch: int) -> Compute:
+    """Returns the function that computes flow, which serves any number of videos.
+
+    Args:
+        options: Method and weights.
+        batch: Pairs of frames that it will be called with.
+
+    Returns:
+        The function.
+
+    Raises:
+        ValueError: If the method or another option is not usable.
+    """
     _check(options, batch)
+    return METHODS[options.method](options.method, options.weights)
+
+
+def write_video_flow(
+    video: StrPath,
+    out: StrPath,
+    compute: Compute,
+    *,
+    options: FlowOptions,
+    batch: int,
+    kind: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FlowResult:
+    """Writes the flow of one video; see `compute_flow`.
+
+    Args:
+        video: A video file.
+        out: What is written.
+        compute: From `make_compute`.
+        options: Sizes and rates, and how `compute` was made.
+        batch: Pairs of frames that are computed at once.
+        kind: As in `open_output`.
+        progress: Called with the number of flows that are written and their total.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: If the video cannot be read or has one frame only, or `out` is there
+            already with other options.
+        OSError: If nothing can be written there.
+    """
     total = data.count_frames(video, fps=options.fps) - 1
     if total < 1:
         raise ValueError(f"{os.fspath(video)} has one frame only, and flow takes two.")
-    compute = METHODS[options.method](options.method, options.weights)
     about = {"video": pathlib.Path(video).name, **dataclasses.asdict(options)}
     rate = options.fps or data.probe(video).fps
-    output = open_output(pathlib.Path(out), about, total=total, fps=rate)
+    output = open_output(pathlib.Path(out), about, total=total, fps=rate, kind=kind)
     done = output.done
     progress(done, total)
     if done < total:
@@ -193,8 +243,7 @@ def iter_flows(
         ValueError: If the video cannot be read, or the method is not usable.
         ImportError: If PyAV is missing.
     """
-    _check(options, batch)
-    compute = METHODS[options.method](options.method, options.weights)
+    compute = make_compute(options, batch)
     return _flows(video, compute, options, start, batch)
 
 

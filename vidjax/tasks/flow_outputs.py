@@ -51,7 +51,12 @@ class Output(Protocol):
 
 
 def open_output(
-    out: pathlib.Path, about: dict[str, Any], *, total: int, fps: float
+    out: pathlib.Path,
+    about: dict[str, Any],
+    *,
+    total: int,
+    fps: float,
+    kind: str | None = None,
 ) -> Output:
     """Opens the place for the flow of a video, or what a stopped run left there.
 
@@ -60,6 +65,7 @@ def open_output(
         about: What makes the flow, for JSON; what is there must have been made alike.
         total: Flows that there will be.
         fps: Rate of a colour video, in frames per second.
+        kind: ".mp4", ".npz", or "" for a folder; None goes by the name.
 
     Returns:
         The place.
@@ -69,7 +75,7 @@ def open_output(
         OSError: If the folder around it cannot be made.
     """
     about = json.loads(json.dumps(about))  # As it comes back from a file.
-    match out.suffix.lower():
+    match out.suffix.lower() if kind is None else kind:
         case "":
             return _Images(out, about)
         case ".npz":

@@ -167,10 +167,13 @@ def load_trained_recognizer(workdir: StrPath) -> Recognizer:
     trained = load_workdir(pathlib.Path(workdir))
     if not trained.label_names:
         raise ValueError(f"{workdir} holds a model that learned no labels.")
+    spec = trained.spec
+    if spec.reads_flow:  # A video alone has no files of flow: they are made as usual.
+        spec = dataclasses.replace(spec, flow_method="tvl1")
     return Recognizer(
         trained.model,
         trained.variables,
-        trained.spec,
+        spec,
         trained.views,
         trained.label_names,
     )
