@@ -131,3 +131,15 @@ def test_pre_trained_encoders_have_the_names_of_those_that_classify():
     for name in shared:
         shapes = [jax.tree.map(jnp.shape, tree[name]) for tree in (encoder, masked)]
         assert shapes[0] == shapes[1]
+
+
+def test_the_number_of_heads_can_be_said_and_changes_no_parameter():
+    model, variables = _init("videomae_tiny")
+    other, theirs = _init("videomae_tiny", heads=4)
+    same, _ = _init("videomae_tiny", heads=3)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(jnp.shape, theirs)
+    features, expected, kept = (
+        m.apply(variables, CLIP)[1]["pooled"] for m in (other, model, same)
+    )
+    assert float(jnp.abs(features - expected).max()) > 1e-4
+    np.testing.assert_array_equal(kept, expected)

@@ -37,6 +37,6 @@ from vidjax.models import vit as vit
 from vidjax.models import vivit as vivit
 from vidjax.models import vjepa2 as vjepa2
 from vidjax.models import x3d as x3d
-from vidjax.models.registry import create_model, list_models, model_card
+from vidjax.models.registry import clip_spec, create_model, list_models, model_card
 
-__all__ = ["create_model", "list_models", "model_card"]
+__all__ = ["clip_spec", "create_model", "list_models", "model_card"]

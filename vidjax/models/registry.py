@@ -65,6 +65,7 @@ def list_models(pattern: str = "*", *, task: Task | None = None) -> list[str]:
         The names; empty if none matches.
 
     Example:
+        >>> from vidjax.models import list_models
         >>> list_models("i3d_*b")
         ['i3d_rgb']
     """
@@ -95,6 +96,7 @@ def model_card(name: str) -> ModelCard:
         ValueError: If no model has this name; near names are suggested.
 
     Example:
+        >>> from vidjax.models import model_card
         >>> model_card("i3d_rgb").clip.shape
         (64, 224, 224, 3)
     """
@@ -114,6 +116,7 @@ def clip_spec(name: str) -> ClipSpec:
         ValueError: If no model has this name, or the model does not classify clips.
 
     Example:
+        >>> from vidjax.models import clip_spec
         >>> clip_spec("c3d").num_frames
         16
     """
@@ -142,6 +145,7 @@ def create_model(name: str, **arguments: Any) -> nn.Module:
         TypeError: If the module has no such attribute; near names are suggested.
 
     Example:
+        >>> from vidjax.models import create_model
         >>> create_model("i3d_rgb", num_classes=7).num_classes
         7
     """

@@ -73,6 +73,8 @@ class VideoMAE(nn.Module):
     Attributes:
         num_classes: Number of classes; 0 leaves the classifier out.
         layout: Depth and width.
+        heads: Of attention; None takes the layout's. Weights do not tell it:
+            transformers' configuration of the small model says 16, the authors' has 6.
         dropout_rate: Probability of dropping a unit before the last layer. The authors
             fine-tune base models with 0.5 (fc_drop_rate of their scripts).
         drop_path_rate: Probability of dropping each branch of the last block; it grows
@@ -85,6 +87,7 @@ class VideoMAE(nn.Module):
 
     num_classes: int = 400
     layout: Layout = BASE
+    heads: int | None = None
     dropout_rate: float = 0.0
     drop_path_rate: float = 0.0
     head_std: float = 0.01
@@ -109,7 +112,8 @@ class VideoMAE(nn.Module):
             TypeError: If it is not of floating point.
         """
         check_clip(clip)
-        layout = self.layout
+        heads = self.layout.heads if self.heads is None else self.heads
+        layout = dataclasses.replace(self.layout, heads=heads)
         x, grid = embed(self, clip, layout, self.dtype)
         endpoints: Endpoints = {}
         stack = blocks(
@@ -234,7 +238,7 @@ def _mmaction2(size: str, stamp: str, accuracy: str) -> Weights:
 
 @register(params=22_033_936, gmacs=56.88, **CARD)
 def videomae_small(**kwargs: Any) -> VideoMAE:
-    """VideoMAE on ViT-S, of 6 heads; transformers' configuration says 16."""
+    """VideoMAE on ViT-S, of 6 heads; `heads=16` is transformers' configuration."""
     return VideoMAE(**{"layout": SMALL, **kwargs})
 
 

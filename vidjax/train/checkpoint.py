@@ -30,7 +30,8 @@ class Checkpoints:
     Args:
         workdir: Folder of the run.
         read_only: Whether nothing will be saved. Otherwise the folders are made, and
-            what a killed process left half written is deleted: one writer at a time.
+            what a killed process left half written is deleted, at the latest before the
+            first state is saved: one writer at a time.
     """
 
     def __init__(self, workdir: pathlib.Path, *, read_only: bool = False) -> None:
