@@ -31,6 +31,7 @@ import numpy as np
 FRAMES, STRIDE, SIZE, SHORT_SIDE = 16, 4, 224, 256
 HEIGHT, WIDTH, LENGTH = 256, 340, 300
 BATCH = 8
+TFDS = "tfds/vidjax_folder/frames/1.0.0"
 LIMITS = {
     "bare PyAV": "decoding of H.264 from the keyframe to the last frame",
     "files": "the same, without frames that no other needs",
@@ -38,9 +39,10 @@ LIMITS = {
     "torch decord2": "decoding, and opening of files",
     "torch torchcodec": "decoding, and copies between processes",
     "bare decode_jpeg": "libjpeg-turbo, whole frames",
-    "records": "libjpeg-turbo, the lines of the crop",
+    "records": "the same, and copies into the clip and the batch",
+    "tfds": "the same",
 }
-BARE = {"records": "bare decode_jpeg", "bare decode_jpeg": "bare decode_jpeg"}
+ON_JPEGS = ("bare decode_jpeg", "records", "tfds")
 
 
 def main() -> None:
@@ -78,7 +80,8 @@ def main() -> None:
             else:
                 continue
             rates[name] = found["rate"]
-            share = found["rate"] / rates.get(BARE.get(name, "bare PyAV"), np.nan)
+            bare = "bare decode_jpeg" if name in ON_JPEGS else "bare PyAV"
+            share = found["rate"] / rates.get(bare, np.nan)
             print(
                 f"{name:18} {workers:7} {found['rate']:8.1f} {share:6.0%} "
                 f"{found['cpu']:12.1f} {found['peak']:9.0f}  {LIMITS[name]}",
@@ -94,6 +97,9 @@ def measure(command: list) -> dict:
 
 def make(folder: pathlib.Path, videos: int, media: pathlib.Path | None) -> None:
     """Makes the files and the shards, where they are not there yet."""
+    import tensorflow_datasets as tfds
+
+    import vidjax.data.tfds_builders  # noqa: F401, brings vidjax_folder.
     from vidjax.tasks.prepare import PrepareSettings, prepare
 
     for number in range(videos):
@@ -109,6 +115,10 @@ def make(folder: pathlib.Path, videos: int, media: pathlib.Path | None) -> None:
         out=folder / "records",
         settings=PrepareSettings(short_side=SHORT_SIDE),
     )
+    if not (folder / TFDS).exists():
+        how = tfds.download.DownloadConfig(manual_dir=str(folder / "files"))
+        builder = tfds.builder("vidjax_folder", data_dir=str(folder / "tfds"))
+        builder.download_and_prepare(download_config=how)
 
 
 def write(path: pathlib.Path, frames: Iterator[np.ndarray]) -> None:
@@ -172,10 +182,11 @@ def run(name: str, workers: int, clips: int, folder: pathlib.Path) -> dict:
     from vidjax.data.sources import make_source
     from vidjax.typing import ClipSpec
 
-    on_files = name in ("files", "bare PyAV")
-    where = f"folder:{folder / 'files'}" if on_files else f"records:{folder}/records"
+    on_files = name not in ON_JPEGS
+    where = f"folder:{folder}/files" if on_files else f"records:{folder}/records"
+    where = f"tfds:{folder / TFDS}" if name == "tfds" else where
     source = make_source(DataConfig(source=where), ClipSpec(FRAMES, STRIDE, size=SIZE))
-    if name in ("files", "records"):
+    if not name.startswith("bare"):
         batches = train_batches(source, batch_size=BATCH, seed=0, workers=workers)
         next(batches)
         start, spent = time.perf_counter(), time.process_time()

@@ -7,6 +7,7 @@ from vidjax.data.transforms import (
     Box,
     check_fits,
     crop_clip,
+    empty_clip,
     flip_clip,
     short_side_size,
     view_box,
@@ -48,7 +49,17 @@ def test_a_crop_is_the_same_in_all_frames():
 
     part = crop_clip(clip, Box(1, 2, 2, 3))
     np.testing.assert_array_equal(part, clip[:, 1:3, 2:5])
-    np.testing.assert_array_equal(flip_clip(part)[:, :, 0], part[:, :, 2])
+    whole = part.copy()
+    assert flip_clip(part) is part
+    np.testing.assert_array_equal(part, whole[:, :, ::-1])
+
+
+def test_room_for_pixels_begins_where_tensorflow_wants_it():
+    for count in range(1, 9):
+        room = empty_clip((count, 3, 1))
+        assert (room.shape, room.dtype) == ((count, 3, 1), np.uint8)
+        assert room.ctypes.data % 64 == 0
+        room[:] = 7  # All of it is there.
 
 
 @pytest.mark.parametrize(

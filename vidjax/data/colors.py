@@ -14,6 +14,8 @@ _YIQ = np.array(
     ]
 )
 
+_JITTERS = ("brightness", "contrast", "saturation", "hue")
+
 
 def jitter_colors(
     clip: np.ndarray, *, rng: np.random.Generator, augment: AugmentConfig
@@ -34,13 +36,13 @@ def jitter_colors(
     """
     draws = 2 * rng.random(4) - 1
     gray = rng.random() < augment.gray_rate
+    if not (gray or any(getattr(augment, name) for name in _JITTERS)):
+        return clip
     bright = 1 + augment.brightness * draws[0]
     contrast = 1 + augment.contrast * draws[1]
     saturation = 1 + augment.saturation * draws[2]
     matrix = turn_hue(augment.hue * draws[3])
     matrix = _toward_gray(0.0 if gray else saturation) @ matrix
-    if np.allclose(matrix, np.eye(3), atol=1e-9) and bright == contrast == 1:
-        return clip
     matrix = bright * contrast * matrix
     # A sample is enough for a mean.
     mean = float((clip[:, ::4, ::4].reshape(-1, 3) @ _GRAY).mean())

@@ -24,7 +24,7 @@ from vidjax.data.timeline import (
     open_video,
     read_timeline,
 )
-from vidjax.data.transforms import Box, short_side_size
+from vidjax.data.transforms import Box, empty_clip, short_side_size
 from vidjax.typing import Interpolation
 
 Resize = Callable[[int, int], tuple[int, int]]
@@ -161,7 +161,7 @@ def read_frames(
     clip = np.empty(0, np.uint8)
     for i, image in enumerate(_read(path, unique, _Converter(geometry, interpolation))):
         if i == 0:
-            clip = np.empty((len(wanted), *image.shape), np.uint8)
+            clip = empty_clip((len(wanted), *image.shape))
         clip[inverse == i] = image
     return clip
 

@@ -18,7 +18,7 @@ from vidjax.data.lists import Split
 from vidjax.data.plan import shown_frames
 from vidjax.data.records import Record, ShardIndex, open_shard, read_jpegs
 from vidjax.data.timeline import VideoError
-from vidjax.data.transforms import Box
+from vidjax.data.transforms import Box, empty_clip
 from vidjax.typing import Interpolation
 
 LABELS = "labels.txt"
@@ -90,7 +90,7 @@ class RecordVideo:
             stored = _stored_size(jpegs[0])
             size, box = geometry(*stored)
             decode = _FrameDecoder(stored, size, box, interpolation)
-            clip = np.empty((len(inverse), box.height, box.width, 3), np.uint8)
+            clip = empty_clip((len(inverse), box.height, box.width, 3))
             for i, jpeg in enumerate(jpegs):
                 part = decode(jpeg)
                 if part.shape != clip.shape[1:]:
@@ -120,26 +120,29 @@ class _FrameDecoder:
         box: Box,
         interpolation: Interpolation,
     ) -> None:
-        self._image, self._box = import_tensorflow().image, box
+        self._image = import_tensorflow().image
+        self._window = (box.top, box.left, box.height, box.width)
+        self._part = (
+            slice(box.top, box.top + box.height),
+            slice(box.left, box.left + box.width),
+        )
         self._resize = None if size == stored else Resizer(size, interpolation)
         share = box.height * box.width / (stored[0] * stored[1])
         self._crops = self._resize is None and share < _CROP_PAYS
 
     def __call__(self, frame: bytes) -> np.ndarray:
         """Returns the box of a frame, uint8 RGB [box.height, box.width, 3]."""
-        top, left, height, width = dataclasses.astuple(self._box)
         if frame.startswith(_PNG):
             whole = self._image.decode_png(frame, channels=3)
         elif self._crops:
-            window = (top, left, height, width)
-            part = self._image.decode_and_crop_jpeg(frame, window, channels=3)
+            part = self._image.decode_and_crop_jpeg(frame, self._window, channels=3)
             return np.asarray(memoryview(part))
         else:
             whole = self._image.decode_jpeg(frame, channels=3)
         pixels = np.asarray(memoryview(whole))  # `numpy()` would copy.
         if self._resize is not None:
             pixels = self._resize(pixels)
-        return pixels[top : top + height, left : left + width]
+        return pixels[self._part]
 
 
 @dataclasses.dataclass(frozen=True)

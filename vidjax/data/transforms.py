@@ -1,8 +1,12 @@
 """Where a clip is cut from its frames: sizes, boxes and flips, in NumPy."""
 
 import dataclasses
+import math
+from collections.abc import Sequence
 
 import numpy as np
+
+_ALIGNED = 64  # Bytes; EIGEN_MAX_ALIGN_BYTES with AVX-512.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,23 +120,44 @@ def crop_clip(clip: np.ndarray, box: Box) -> np.ndarray:
     return clip[:, box.top : bottom, box.left : right]
 
 
+def empty_clip(shape: Sequence[int]) -> np.ndarray:
+    """Returns room for pixels that tf.data takes over as it is.
+
+    TensorFlow copies arrays that do not begin at a multiple of 64 bytes, and NumPy's
+    seldom do.
+
+    Args:
+        shape: Of the array.
+
+    Returns:
+        Any values, uint8.
+    """
+    count = math.prod(shape)
+    room = np.empty(count + _ALIGNED, np.uint8)
+    start = -room.ctypes.data % _ALIGNED
+    return room[start : start + count].reshape(shape)
+
+
 def flip_clip(clip: np.ndarray) -> np.ndarray:
-    """Swaps left and right.
+    """Swaps left and right, in place.
 
     Args:
         clip: Frames, [T, H, W, C]; any dtype.
 
     Returns:
-        A copy of the same shape, whose pixels follow each other in memory.
+        The same array.
 
     Example:
         >>> flip_clip(np.arange(3).reshape(1, 1, 3, 1)).ravel().tolist()
         [2, 1, 0]
     """
-    flipped = np.empty(clip.shape, clip.dtype)
-    for channel in range(clip.shape[3]):  # Four times faster than all at once.
-        flipped[..., channel] = clip[:, :, ::-1, channel]
-    return flipped
+    # A frame stays in the processor's cache, and channels one by one are four times
+    # faster than pixels: all at once takes half as long as decoding the JPEGs.
+    for frame in clip:
+        copy = frame.copy()
+        for channel in range(clip.shape[3]):
+            frame[..., channel] = copy[:, ::-1, channel]
+    return clip
 
 
 def check_fits(height: int, width: int, size: int) -> None:
