@@ -266,8 +266,13 @@ that, such as computing cheap results again, is not foreseen.
 
 ## Why video transformers factorise
 
-Work and memory of joint, divided, axial and factorised attention, from 8 to 64 frames:
-[attention.md](attention.md).
+Joint attention's work grows with the square of the frames; divided, axial and factorised
+attention's with the frames. Multiply-adds (`vidjax cost`) and the memory that the
+compiler plans, from 8 to 64 frames:
+
+![Multiply-adds and memory against tokens](attention.svg)
+
+[attention.md](attention.md) has the numbers, and what each scheme attends to.
 
 ## How multiply-adds are counted
 
