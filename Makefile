@@ -8,12 +8,13 @@ STAMP := $(VENV)/.vidjax-installed
 EXTRAS := data,plot,log,weights,dev
 WORKERS ?= 2
 
-.PHONY: demo test lint types unit setup clean
+.PHONY: demo test lint types unit docs setup clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo   install vidjax into .venv, train the quickstart, show its report"
 	@echo "make test   lint, types and tests"
+	@echo "make docs   write what docs/ shows of models and augmentation again"
 	@echo "make setup  only install"
 
 demo: $(STAMP)
@@ -30,6 +31,11 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	$(BIN)/pytest -q -n $(WORKERS) --dist loadgroup
+
+docs: $(STAMP)
+	$(BIN)/vidjax models --page > docs/models.md
+	$(BIN)/python benchmarks/attention.py --picture docs/attention.svg
+	$(BIN)/python benchmarks/augmentation.py --picture docs/augmentation.jpg
 
 setup: $(STAMP)
 
