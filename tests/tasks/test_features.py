@@ -11,6 +11,7 @@ from vidjax import data
 from vidjax.cli.main import main
 from vidjax.config import Config, DataConfig, SyntheticConfig
 from vidjax.convert import save_variables
+from vidjax.data.buckets import BucketPath
 from vidjax.data.windows import centre_frames
 from vidjax.flow.encode import flow_to_unit
 from vidjax.models.registry import clip_spec, create_model
@@ -222,3 +223,26 @@ def test_features_are_made_by_the_model_of_a_run(video, run, tmp_path):
     (tmp_path / "long one.json").write_text('{"fps": 20}')
     with pytest.raises(ValueError, match="is not what `vidjax features` writes"):
         read_sidecar(tmp_path / "long one.npy")
+
+
+def test_a_pipeline_writes_the_features_of_a_local_run_to_a_bucket(
+    video, weights, options, tmp_path, capsys
+):
+    (here,) = extract_features([video], tmp_path, options=options, batch=2)
+    bad = tmp_path / "bad.mp4"
+    bad.write_bytes(b"junk")
+    flags = ["--out", "ram://features/set", "--model", NAME, "--weights"]
+    flags += [str(weights[0]), "--window", "8", "--stride", "3", "--batch", "2"]
+    flags += ["--beam-options=--runner=DirectRunner --direct_running_mode=in_memory"]
+
+    assert main(["features", str(video), str(bad), *flags]) == 1
+
+    said = capsys.readouterr()
+    assert "ram://features/set/long one.npy: 7 features, 7 computed" in said.out
+    assert "bad.mp4 is no video, or damaged" in said.err
+    there = BucketPath("ram://features/set")
+    assert sorted(p.name for p in there.iterdir()) == ["long one.json", "long one.npy"]
+    for path in (here.path, here.path.with_suffix(".json")):
+        assert (there / path.name).read_bytes() == path.read_bytes()
+    (again,) = extract_features([video], there, options=options, batch=2)
+    assert again.computed == 0

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shlex
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -37,9 +38,9 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _features(
-    videos: Annotated[tyro.conf.Positional[tuple[pathlib.Path, ...]], tyro.MISSING],
+    videos: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.MISSING],
     *,
-    out: pathlib.Path,
+    out: str,
     model: str | None = None,
     weights: str | None = None,
     workdir: pathlib.Path | None = None,
@@ -51,6 +52,8 @@ def _features(
     fps: float | None = None,
     flow_method: str = FeatureOptions.flow_method,
     batch: int = 4,
+    beam: bool = False,
+    beam_options: str = "",
 ) -> int:
     """Computes features of videos.
 
@@ -69,6 +72,10 @@ def _features(
         fps: Frames per second at which videos are read; their own by default.
         flow_method: How flow is computed: tvl1, tvl1_cuda or farneback.
         batch: Windows that are computed at once.
+        beam: Run as an Apache Beam pipeline, a video a job; --out must be a place that
+            its workers see.
+        beam_options: Options of Beam in one string, such as
+            --beam-options="--runner=DataflowRunner --project=P --region=R".
     """
     if preset is not None:
         options = PRESETS[preset]
@@ -87,7 +94,12 @@ def _features(
     options = dataclasses.replace(options, fps=fps, flow_method=flow_method)
     with CountView("features") as show:
         results = extract_features(
-            videos, out, options=options, batch=batch, progress=show
+            videos,
+            out,
+            options=options,
+            batch=batch,
+            progress=show,
+            beam_options=shlex.split(beam_options) if beam or beam_options else None,
         )
     for result in results:
         if result.error:

@@ -8,15 +8,20 @@ import hashlib
 import json
 import os
 import pathlib
+import shutil
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from vidjax.data.buckets import AnyPath, is_remote, replacing
+from vidjax.tasks.shard_job import save_json
+
 
 class FeatureFile:
-    """Features [T, C] on the disk.
+    """Features [T, C] on a disk, or in a bucket: then they grow on the disk.
 
     Args:
         path: NAME, without an ending.
@@ -28,14 +33,21 @@ class FeatureFile:
         done: Features that are there.
     """
 
-    def __init__(self, path: pathlib.Path, about: Mapping[str, Any], steps: int):
+    def __init__(self, path: AnyPath, about: Mapping[str, Any], steps: int):
         self.path = path.with_name(f"{path.name}.npy")
         self._about = {**about, "steps": steps}
         self._result = path.with_name(f"{path.name}.json")
-        self._part = path.with_name(f"{path.name}.npy.part")
-        self._state = path.with_name(f"{path.name}.part.json")
+        # A bucket has no files that grow.
+        self._folder = tempfile.mkdtemp() if is_remote(path) else None
+        local = pathlib.Path(self._folder or path.parent)
+        self._part = local / f"{path.name}.npy.part"
+        self._state = local / f"{path.name}.part.json"
         self._rows: np.memmap | None = None
-        self.done = self._find()
+        try:
+            self.done = self._find()
+        except ValueError:
+            self.close()
+            raise
 
     def add(self, features: np.ndarray) -> None:
         """Appends features.
@@ -48,7 +60,7 @@ class FeatureFile:
         self._rows[self.done : self.done + len(features)] = features
         self._rows.flush()
         self.done += len(features)
-        _write_json(self._state, {**self._about, "done": self.done})
+        save_json(self._state, {**self._about, "done": self.done})
 
     def finish(self) -> None:
         """Makes the results of what was added.
@@ -62,9 +74,18 @@ class FeatureFile:
             )
         channels = 0 if self._rows is None else self._rows.shape[1]
         self._rows = None
-        _write_json(self._result, {**self._about, "channels": channels})
-        os.replace(self._part, self.path)
+        save_json(self._result, {**self._about, "channels": channels})
+        if is_remote(self.path):
+            with replacing(self.path) as temporary:
+                temporary.write_bytes(self._part.read_bytes())
+        else:
+            os.replace(self._part, self.path)
         self._state.unlink()
+
+    def close(self) -> None:
+        """Removes what was on the disk for a file in a bucket."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder)
 
     def _find(self) -> int:
         """Returns how many features are there; refuses what was made otherwise."""
@@ -95,7 +116,7 @@ class FeatureFile:
 
 
 def open_features(
-    path: pathlib.Path, about: Mapping[str, Any], *, steps: int
+    path: AnyPath, about: Mapping[str, Any], *, steps: int
 ) -> FeatureFile:
     """Opens the file of a video's features, or what a stopped run left of it.
 
@@ -105,7 +126,7 @@ def open_features(
         steps: Features T.
 
     Returns:
-        The file.
+        The file, which is to be closed.
 
     Raises:
         ValueError: If features are there that were made otherwise.
@@ -128,10 +149,3 @@ def digest_of(variables: Mapping[str, Any]) -> str:
         digest.update(f"{jax.tree_util.keystr(path)} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
-    """Writes a file that is whole or not there."""
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2))
-    os.replace(temporary, path)

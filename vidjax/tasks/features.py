@@ -1,5 +1,6 @@
 """Features of untrimmed videos: windows that slide, one vector for each."""
 
+import contextlib
 import dataclasses
 import functools
 import os
@@ -15,6 +16,7 @@ from jaxtyping import Array, Float, UInt8
 
 from vidjax import data
 from vidjax.convert import load_variables
+from vidjax.data.buckets import AnyPath, as_path
 from vidjax.data.windows import (
     batched,
     centre_frames,
@@ -25,14 +27,22 @@ from vidjax.data.windows import (
 from vidjax.flow.encode import bytes_to_unit, flow_to_bytes
 from vidjax.models.registry import clip_spec, create_model
 from vidjax.ops.pixels import normalize
+from vidjax.tasks.beam import run_on_beam
 from vidjax.tasks.feature_files import digest_of, open_features
 from vidjax.tasks.feature_options import PRESETS as PRESETS
-from vidjax.tasks.feature_options import FeatureOptions, Sidecar, Stream
+from vidjax.tasks.feature_options import (
+    FeatureOptions,
+    Sidecar,
+    Stream,
+    options_from,
+)
 from vidjax.tasks.flow import FlowOptions, iter_flows
 from vidjax.tasks.workdir import CONFIG, load_workdir
 from vidjax.typing import ClipSpec
 
 StrPath = str | os.PathLike[str]
+Progress = Callable[[str, int, int], None]
+"""Called with a video, how many of its features are there, and of how many."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +58,7 @@ class VideoFeatures:
     """
 
     video: str
-    path: pathlib.Path | None = None
+    path: AnyPath | None = None
     steps: int = 0
     computed: int = 0
     error: str | None = None
@@ -60,7 +70,8 @@ def extract_features(
     *,
     options: FeatureOptions,
     batch: int = 4,
-    progress: Callable[[str, int, int], None] = lambda video, done, total: None,
+    progress: Progress = lambda video, done, total: None,
+    beam_options: Sequence[str] | None = None,
 ) -> list[VideoFeatures]:
     """Writes the features of videos, each as NAME.npy with NAME.json beside it.
 
@@ -76,6 +87,8 @@ def extract_features(
         options: Networks, window and rate.
         batch: Windows that are computed at once.
         progress: Called with a video, and how many of its features are there, of all.
+        beam_options: Those of Apache Beam, whose workers then take a video each; `out`
+            must be a place that they see. None computes them here.
 
     Returns:
         What became of each video; one that cannot be read has an error, and the others
@@ -85,20 +98,71 @@ def extract_features(
         ValueError: If two videos have the same name, a number is below 1, a model or
             its weights are unknown or not those that are asked for, or a file is there
             that was made otherwise.
-        ImportError: If PyAV is missing.
+        ImportError: If PyAV is missing; or Apache Beam, which is in the extra "beam".
+        OSError: If the pipeline fails.
     """
     _check(videos, options, batch)
-    networks = [_load(stream) for stream in options.streams]
-    folder = pathlib.Path(out)
+    folder = as_path(out)
     folder.mkdir(parents=True, exist_ok=True)
-    results = []
-    for video in videos:
-        show = functools.partial(progress, os.fspath(video))
-        try:
-            results.append(_extract(video, folder, networks, options, batch, show))
-        except data.VideoError as error:
-            results.append(VideoFeatures(os.fspath(video), error=str(error)))
-    return results
+    if beam_options is not None:
+        return _extract_on_beam(videos, folder, options, batch, beam_options)
+    networks = [_load(stream) for stream in options.streams]
+    return [
+        _extract_or_say(video, folder, networks, options, batch, progress)
+        for video in videos
+    ]
+
+
+def _extract_or_say(
+    video: StrPath,
+    folder: AnyPath,
+    networks: Sequence["_Network"],
+    options: FeatureOptions,
+    batch: int,
+    progress: Progress,
+) -> VideoFeatures:
+    show = functools.partial(progress, os.fspath(video))
+    try:
+        return _extract(video, folder, networks, options, batch, show)
+    except data.VideoError as error:
+        return VideoFeatures(os.fspath(video), error=str(error))
+
+
+def _extract_on_beam(
+    videos: Sequence[StrPath],
+    folder: AnyPath,
+    options: FeatureOptions,
+    batch: int,
+    beam_options: Sequence[str],
+) -> list[VideoFeatures]:
+    shared = {"out": str(folder), "options": options.to_dict(), "batch": batch}
+    jobs = [{"video": os.fspath(video), **shared} for video in videos]
+    found = run_on_beam(_on_worker, jobs, folder=folder, options=beam_options)
+    return [
+        VideoFeatures(**{**row, "path": row["path"] and as_path(row["path"])})
+        for row in found
+    ]
+
+
+def _on_worker(job: dict[str, Any]) -> dict[str, Any]:
+    """Computes the features of a video; networks stay for the next."""
+    options = options_from(job["options"])
+    networks = [_keep(stream) for stream in options.streams]
+    found = _extract_or_say(
+        job["video"],
+        as_path(job["out"]),
+        networks,
+        options,
+        job["batch"],
+        lambda video, done, total: None,
+    )
+    path = None if found.path is None else str(found.path)
+    return {**dataclasses.asdict(found), "path": path}
+
+
+@functools.lru_cache(maxsize=2)
+def _keep(stream: Stream) -> "_Network":
+    return _load(stream)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +239,7 @@ def _check(videos: Sequence[StrPath], options: FeatureOptions, batch: int) -> No
 
 def _extract(
     video: StrPath,
-    folder: pathlib.Path,
+    folder: AnyPath,
     networks: Sequence[_Network],
     options: FeatureOptions,
     batch: int,
@@ -184,17 +248,20 @@ def _extract(
     frames = data.count_frames(video, fps=options.fps)
     steps = count_windows(frames, window=options.window, stride=options.stride)
     about = _about(video, networks, options)
-    file = open_features(folder / pathlib.Path(video).stem, about, steps=steps)
-    done = file.done
-    progress(done, steps)
-    if done < steps:
-        start = done * options.stride
-        parts = [_windows(video, n, options, start, batch) for n in networks]
-        for batches in zip(*parts, strict=True):
-            rows = [n.features(b) for n, (b, _) in zip(networks, batches, strict=True)]
-            file.add(np.concatenate(rows, axis=1)[: batches[0][1]])
-            progress(file.done, steps)
-        file.finish()
+    place = folder / pathlib.Path(video).stem
+    with contextlib.closing(open_features(place, about, steps=steps)) as file:
+        done = file.done
+        progress(done, steps)
+        if done < steps:
+            start = done * options.stride
+            parts = [_windows(video, n, options, start, batch) for n in networks]
+            for batches in zip(*parts, strict=True):
+                rows = [
+                    n.features(b) for n, (b, _) in zip(networks, batches, strict=True)
+                ]
+                file.add(np.concatenate(rows, axis=1)[: batches[0][1]])
+                progress(file.done, steps)
+            file.finish()
     return VideoFeatures(os.fspath(video), file.path, steps, steps - done)
 
 
