@@ -6,8 +6,8 @@ clips.csv has the columns "file", below the folder CLIPS, and "label", as the mo
 names it, empty for a clip that shows none of its classes. Each order is another
 permutation, with other lengths of the clips, drawn from its number. Prints a line for
 each labelled clip: what is found there first, its score and its overlap (tIoU); then
-the segments that lie on no labelled clip of their class. Videos and timelines are left
-in the folder.
+the segments that lie on no labelled clip of their class. Videos, timelines and
+pages are left in the folder.
 """
 
 import csv
@@ -23,9 +23,10 @@ import av
 import numpy as np
 import tyro
 
-from vidjax import data
+from vidjax.data.decode import iterate_frames
+from vidjax.data.timeline import frame_positions, read_timeline
 from vidjax.localization import Segment
-from vidjax.tasks.localize import plot_segments
+from vidjax.tasks.localize_outputs import plot_segments, write_page
 from vidjax.tasks.localize_scan import localize_by
 from vidjax.tasks.predict import load_recognizer
 
@@ -65,7 +66,7 @@ def main(
     Args:
         clips: Folder of the clips.
         table: CSV with "file" and "label".
-        out: Folder for the videos and their timelines.
+        out: Folder for the videos, their timelines and pages.
         orders: Joined videos.
         first: Number of the first order.
         seconds: Shortest and longest part of a clip; shorter clips are taken whole.
@@ -81,9 +82,10 @@ def main(
         began = time.perf_counter()
         found = localize_by(recognizer, video)
         took = time.perf_counter() - began
-        print(f"\n{video.name}: {parts[-1].end_sec:.1f} s of video in {took:.1f} s")
+        print(f"{video.name}: {parts[-1].end_sec:.1f} s of video in {took:.1f} s")
         report(parts, found)
         plot_segments(video, found, video.with_suffix(".png"))
+        write_page(video, found, video.with_suffix(".html"), by=f"{model}, {weights}")
 
 
 def join(
@@ -165,11 +167,9 @@ def _drawn(
 
 def _frames(path: pathlib.Path) -> Iterator[np.ndarray]:
     """The frames of a clip at the rate and the size of the joined video."""
-    indices = np.arange(data.count_frames(path, fps=FPS))
-    for start in range(0, len(indices), FPS):
-        yield from data.read_frames(
-            path, indices[start:][:FPS], fps=FPS, resize=lambda h, w: (HEIGHT, WIDTH)
-        )
+    line = read_timeline(path)
+    shown = frame_positions(path, line, fps=FPS, start_sec=0.0, end_sec=None)
+    return iterate_frames(path, shown, resize=lambda height, width: (HEIGHT, WIDTH))
 
 
 if __name__ == "__main__":

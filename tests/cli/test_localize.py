@@ -29,7 +29,7 @@ def test_json_is_one_array_and_nothing_else(video_folder, weights, capsys):
 def test_what_is_wrong_is_one_sentence(video_folder, weights, tmp_path, capsys):
     video = str(video_folder / "left" / "clip 0.mp4")
     for arguments, told in (
-        ([video], "--model and --weights"),
+        ([video], "model and weights; the workdir"),
         ([str(tmp_path / "missing.mp4"), *weights], "does not exist"),
         ([video, *weights, "--stride", "0"], "at least 1"),
     ):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from vidjax.tasks.localize import plot_segments
 from vidjax.tasks.localize_scan import Scan, localize_by, score_video
 from vidjax.tasks.predict import Recognizer
 from vidjax.typing import ClipSpec, Views
@@ -142,8 +141,3 @@ def test_what_cannot_be_scanned_is_said_at_once(video):
     ):
         with pytest.raises(ValueError, match=told):
             localize_by(recognizer, video, scan=scan)
-
-
-def test_a_timeline_is_drawn(video, tmp_path):
-    plot_segments(video, localize_by(RECOGNIZER, video), tmp_path / "timeline.png")
-    assert (tmp_path / "timeline.png").read_bytes().startswith(b"\x89PNG")

@@ -3,16 +3,21 @@
 import functools
 import json
 import pathlib
+import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich import box, console, table
 
 from vidjax.cli.count_view import CountView
-from vidjax.tasks.localize import Segment, plot_segments
-from vidjax.tasks.localize_scan import Scan, localize_by
-from vidjax.tasks.predict import load_recognizer, load_trained_recognizer
+from vidjax.tasks.localize import Scan, Segment, localize
+from vidjax.tasks.localize_outputs import (
+    check_outputs,
+    plot_segments,
+    write_clips,
+    write_page,
+)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -31,57 +36,97 @@ def run(argv: Sequence[str]) -> int:
         _localize,
         args=list(argv),
         prog="vidjax localize",
-        description="Finds the actions of an untrimmed video with a recognition model."
-        "\n\nexample: vidjax localize day.mp4 --model i3d_rgb --weights kinetics400",
+        description="Finds the actions of an untrimmed video, by a recognition model "
+        "alone or by a detector.\n\nexamples:\n"
+        "  vidjax localize day.mp4 --model i3d_rgb --weights kinetics400 --json\n"
+        "  vidjax localize day.mp4 --workdir runs/detector --clip-out found",
         config=(tyro.conf.FlagCreatePairsOff,),
     )
 
 
 def _localize(
-    video: Annotated[tyro.conf.Positional[pathlib.Path], tyro.MISSING],
+    video: Annotated[tyro.conf.Positional[pathlib.Path | None], tyro.conf.arg()] = None,
     *,
     model: str | None = None,
     weights: str | None = None,
     workdir: pathlib.Path | None = None,
+    detector: str | None = None,
+    features: pathlib.Path | None = None,
+    features_model: str | None = None,
+    features_weights: str | None = None,
+    features_preset: Literal["thumos14_i3d"] | None = None,
+    labels: pathlib.Path | None = None,
     stride: int | None = None,
     batch: int | None = None,
+    min_score: float | None = None,
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
     plot: pathlib.Path | None = None,
+    html: pathlib.Path | None = None,
+    clip_out: pathlib.Path | None = None,
 ) -> int:
     """Finds the actions of a video.
 
     Args:
-        video: A video file.
+        video: A video file; not needed where --features are given.
         model: Name of a recognition model (`vidjax models` lists them).
-        weights: A tag of the model card, or the path of a file of weights.
-        workdir: Folder that `vidjax train` made of a recognition model.
+        weights: Of the model or the detector: a tag of its card, or the path of a file.
+        workdir: Folder that `vidjax train` made, of a recognition model or a detector.
+        detector: Name of a detector, in place of a model.
+        features: File of features of the video, for a detector; by default they are
+            made.
+        features_model: Model that makes the features for --detector.
+        features_weights: Its weights; with --workdir, where they are now.
+        features_preset: Published features, in place of --features-model.
+        labels: Text file with the names of the classes of --detector, one a line.
         stride: Frames from one scored window to the next; by default three quarters of
             the model's clip, or a quarter where it has one score only.
-        batch: Windows that are scored at once.
+        batch: Windows that are computed at once.
+        min_score: Leave out what scores less; by default 0.3, with a detector 0.1.
         json_: Print one JSON array and nothing else.
         plot: Picture to write: frames, and the segments by class.
+        html: Page to write: the video above a timeline on which one can click.
+        clip_out: Folder for a file of each found part, without sound.
     """
-    if workdir is not None:
-        if model is not None or weights is not None:
-            raise ValueError("--workdir already says which model and which weights.")
-        recognizer = load_trained_recognizer(workdir)
-    elif model is None or weights is None:
-        raise ValueError("Give --model and --weights, or --workdir of a training run.")
-    else:
-        recognizer = load_recognizer(model, weights)
+    if video is None and (plot or html or clip_out):
+        raise ValueError("--plot, --html and --clip-out need the video.")
+    check_outputs(plot=plot, page=html, clips=clip_out)
     with CountView("windows") as show:
-        segments = localize_by(
-            recognizer,
+        segments = localize(
             video,
+            model=model,
+            weights=weights,
+            workdir=workdir,
+            detector=detector,
+            features=features,
+            features_model=features_model,
+            features_weights=features_weights,
+            features_preset=features_preset,
+            labels=labels,
             scan=Scan(stride=stride, batch=batch),
-            progress=functools.partial(show, video.name),
+            min_score=min_score,
+            progress=functools.partial(show, video.name if video else "features"),
         )
     if json_:
         print(json.dumps([_to_json(segment) for segment in segments], indent=2))
     else:
         _show(segments)
+    if video is None:
+        return 0
     if plot is not None:
         plot_segments(video, segments, plot)
+    if html is not None:
+        by = " ".join(
+            str(part) for part in (model or detector or workdir, weights) if part
+        )
+        played = write_page(video, segments, html, by=by)
+        if played.resolve() != video.resolve():
+            print(
+                f"{html} plays {played}, a copy of {video} in H.264.", file=sys.stderr
+            )
+    if clip_out is not None:
+        with CountView("clips") as show:
+            told = functools.partial(show, str(clip_out))
+            write_clips(video, segments, clip_out, progress=told)
     return 0
 
 

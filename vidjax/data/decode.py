@@ -253,7 +253,8 @@ class _Converter:
             threads=1,
         ).to_ndarray()
         if alpha:  # On black.
-            image = image[..., :3] * (image[..., 3:] / np.float32(255)) + 0.5
+            shares = image[..., 3:] / np.float32(255)
+            image = (image[..., :3] * shares + 0.5).astype(np.uint8)
         shown = np.rot90(image, _rotation(frame) // 90)
         return shown[box.top : box.top + box.height, box.left : box.left + box.width]
 
