@@ -2,6 +2,7 @@
 
     python benchmarks/flow.py --video VIDEO          # frames a second
     python benchmarks/flow.py --accuracy             # the table of docs/flow.md
+    python benchmarks/flow.py --methods raft_small raft_large --torch-python PYTHON
 
 Prints one line of JSON a measurement, with --accuracy a table in Markdown. Frames are
 decoded and grey before the clock starts, and compilation is told apart. Networks have
@@ -12,6 +13,8 @@ import dataclasses
 import functools
 import json
 import statistics
+import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, get_args
@@ -51,6 +54,7 @@ class Benchmark:
         first: The first frame that is taken.
         batch: Pairs of frames in a batch.
         repeats: Timed runs, of which the median is taken.
+        torch_python: An interpreter with torchvision, to time its networks beside ours.
         accuracy: Measure the endpoint error on exact scenes instead of the time.
     """
 
@@ -59,6 +63,7 @@ class Benchmark:
     first: int = 0
     batch: int = 8
     repeats: int = 3
+    torch_python: str | None = None
     accuracy: bool = False
 
 
@@ -70,7 +75,7 @@ def main(benchmark: Benchmark) -> None:
     for size in SIZES:
         pairs = _read_pairs(benchmark, size)
         for method in benchmark.methods:
-            for line in _time(method, pairs, benchmark.repeats):
+            for line in _time(method, pairs, benchmark):
                 what = {"method": method, "height": size[0], "width": size[1]}
                 print(
                     json.dumps({**what, "batch": benchmark.batch, **line}), flush=True
@@ -92,9 +97,12 @@ def _read_pairs(benchmark: Benchmark, size: tuple[int, int]) -> Batch:
     return frames[:-1], frames[1:]
 
 
-def _time(method: Method, pairs: Batch, repeats: int) -> Iterator[dict[str, Any]]:
-    """Lines of the two programs."""
+def _time(
+    method: Method, pairs: Batch, benchmark: Benchmark
+) -> Iterator[dict[str, Any]]:
+    """Lines of the programs."""
     compute, inputs = _vidjax(method, pairs)
+    repeats = benchmark.repeats
     start = time.perf_counter()
     jax.block_until_ready(compute(*inputs))
     first = time.perf_counter() - start
@@ -109,6 +117,8 @@ def _time(method: Method, pairs: Batch, repeats: int) -> Iterator[dict[str, Any]
         if run is not None:
             program = f"OpenCV {cv2.__version__}, {threads} threads"
             yield {"program": program, **_rates(run, frames, repeats)}
+    if benchmark.torch_python is not None and method not in CLASSICAL:
+        yield _torchvision(method, pairs, benchmark.torch_python, repeats)
 
 
 def _vidjax(method: Method, pairs: Batch) -> tuple[Callable, Batch]:
@@ -137,6 +147,48 @@ def _opencv(method: Method, pairs: Batch, threads: int) -> Callable | None:
             makers[method]().calc(first, second, None)
 
     return run
+
+
+_TORCHVISION = """
+import json, statistics, sys, time
+import numpy as np, torch, torchvision
+pairs, method, repeats = np.load(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+model = getattr(torchvision.models.optical_flow, method)(weights=None).eval()
+inputs = [torch.from_numpy(pairs[k]).permute(0, 3, 1, 2).float() for k in ("a", "b")]
+height, width = inputs[0].shape[2:]
+edges = (0, -width % 8, 0, -height % 8)
+inputs = [torch.nn.functional.pad(x, edges, "replicate") * (2 / 255) - 1
+          for x in inputs]
+clock, processor = [], []
+with torch.inference_mode():
+    for _ in range(repeats + 1):
+        start = time.perf_counter(), time.process_time()
+        model(*inputs, num_flow_updates=12)
+        clock.append(time.perf_counter() - start[0])
+        processor.append(time.process_time() - start[1])
+print(json.dumps({
+    "program": f"torchvision {torchvision.__version__}, "
+               f"{torch.get_num_threads()} threads",
+    "frames_per_sec": len(inputs[0]) / statistics.median(clock[1:]),
+    "frames_per_processor_sec": len(inputs[0]) / statistics.median(processor[1:]),
+}))
+"""
+
+
+def _torchvision(
+    method: Method, pairs: Batch, python: str, repeats: int
+) -> dict[str, Any]:
+    """The same network by torchvision, in its own interpreter, after one run."""
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        np.savez(file, a=pairs[0], b=pairs[1])
+        file.flush()
+        done = subprocess.run(
+            [python, "-c", _TORCHVISION, file.name, method, str(repeats)],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    return json.loads(done.stdout)
 
 
 def _rates(run: Callable[[], Any], frames: int, repeats: int) -> dict[str, float]:

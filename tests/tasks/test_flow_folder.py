@@ -72,12 +72,23 @@ def test_flow_from_files_is_that_of_the_devices(video_folder, trees, name, lossy
 def test_a_network_learns_from_files_and_recognises_a_video_alone(
     video_folder, trees, tmp_path
 ):
-    config = override(
-        _config(video_folder, flow_files=str(trees / "images"), batch_size=8),
-        {"steps": 2, "eval_every": 2, "data.num_frames": 1},
+    config = Config(
+        "two_stream_resnet_tiny",
+        model_args={"fuse_at": "softmax"},
+        data=DataConfig(
+            source=f"folder:{video_folder}",
+            flow_files=str(trees / "images"),
+            batch_size=8,
+            num_frames=1,
+            eval_fraction=0.5,
+        ),
+        steps=2,
+        eval_every=2,
     )
     result = vidjax.fit(config, tmp_path / "run")
     assert np.isfinite(result.metrics["loss"])
+    losses = [row["loss"] for row in result.history if row["group"] == "train"]
+    assert np.isfinite(losses).all()
     video = video_folder / "left" / "clip 0.mp4"
     assert main(["predict", str(video), "--workdir", str(tmp_path / "run")]) == 0
 
