@@ -5,6 +5,7 @@ import json
 import pytest
 
 from vidjax.cli.main import main
+from vidjax.data.buckets import BucketPath
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,10 @@ def workdir(tmp_path_factory, video_folder):
 def test_a_model_trained_on_a_folder_uses_its_label_names(
     workdir, video_folder, capsys
 ):
-    videos = [str(video_folder / name / "clip 0.mp4") for name in ("left", "right")]
+    there = BucketPath("ram://predict/clip 0.mp4")
+    there.parent.mkdir()
+    there.write_bytes((video_folder / "right" / "clip 0.mp4").read_bytes())
+    videos = [str(video_folder / "left" / "clip 0.mp4"), str(there)]
     assert main(["predict", *videos, "--workdir", str(workdir), "--json"]) == 0
     streams = capsys.readouterr()
     results = json.loads(streams.out)

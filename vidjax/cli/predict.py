@@ -40,7 +40,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _predict(
-    videos: Annotated[tyro.conf.Positional[tuple[pathlib.Path, ...]], tyro.MISSING],
+    videos: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.MISSING],
     *,
     model: str | None = None,
     weights: str | None = None,
@@ -52,7 +52,7 @@ def _predict(
     """Labels videos.
 
     Args:
-        videos: Video files.
+        videos: Video files, on a disk or in a bucket.
         model: Name of a model (`vidjax models` lists them).
         weights: A tag of the model card, or the path of a file of weights.
         workdir: Folder that `vidjax train` made: its model, weights and label names.
@@ -90,7 +90,7 @@ def _recognizer(
     return load_recognizer(model, weights)
 
 
-def _tracked(videos: Sequence[pathlib.Path], *, hidden: bool) -> Sequence[pathlib.Path]:
+def _tracked(videos: Sequence[str], *, hidden: bool) -> Sequence[str]:
     """The videos, with a progress bar on a terminal if there are several."""
     screen = console.Console(stderr=True)
     if hidden or len(videos) < 2 or not screen.is_terminal:
