@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml
 	 "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
 	 echo "vidjax needs Python 3.11, 3.12 or 3.13, but $$python is $$("$$python" -V 2>&1); name another one: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	@echo "Installing vidjax and what it needs into $(VENV) (about 2.7 GB, some minutes) ..."
+	@echo "Installing vidjax and what it needs into $(VENV) (about 3 GB, some minutes) ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[$(EXTRAS)]"
 	@touch $@
 

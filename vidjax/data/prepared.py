@@ -1,12 +1,8 @@
 """A video to the bytes of a record, and records to a shard."""
 
-import collections
-import concurrent.futures
 import functools
-import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Iterator
 
 from vidjax.data.backends import import_tensorflow
 from vidjax.data.buckets import AnyPath, replacing
@@ -16,11 +12,6 @@ from vidjax.data.lists import Example
 from vidjax.data.records import INDEX_SUFFIX, index_records, make_record, save_index
 from vidjax.data.timeline import VideoError
 from vidjax.data.transforms import short_side_size
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-_AHEAD = 2  # Videos that wait, for each worker: memory stays flat.
 
 
 def encode_video(
@@ -94,37 +85,6 @@ def encode_frames(
     # Chroma as in the video: H.264 has it at half the size.
     jpegs = [encode(frame, quality=quality).numpy() for frame in frames]
     return jpegs, float(fps or video.fps)
-
-
-def map_ahead(
-    function: Callable[[T], R], items: Iterable[T], *, workers: int | None = None
-) -> Iterator[R]:
-    """Maps in threads, in order, a few items ahead of the one that is taken.
-
-    Args:
-        function: What is done with an item.
-        items: The items.
-        workers: Threads; None takes one a core.
-
-    Yields:
-        What the function returns for each item.
-    """
-    workers = workers or os.cpu_count() or 1
-    waiting = iter(items)
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        futures = collections.deque(
-            pool.submit(function, item)
-            for item in itertools.islice(waiting, _AHEAD * workers)
-        )
-        try:
-            while futures:
-                yield futures.popleft().result()
-                futures.extend(
-                    pool.submit(function, item) for item in itertools.islice(waiting, 1)
-                )
-        finally:
-            for future in futures:
-                future.cancel()
 
 
 def write_shard(path: AnyPath, records: Iterator[bytes]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from vidjax.data.ahead import map_ahead
 from vidjax.data.backends import import_tensorflow
 from vidjax.data.buckets import as_path, find
 from vidjax.data.decode import Resizer
@@ -24,6 +25,7 @@ from vidjax.typing import Interpolation
 LABELS = "labels.txt"
 """Names of the classes, a line each, beside shards."""
 
+OPENED = 16  # Ours: shards opened at once; those in a bucket wait for answers.
 _PNG = b"\x89PNG\r\n\x1a\n"
 _CROP_PAYS = 0.5  # Boxes of a smaller share of a frame are faster to decode; measured.
 _NUMBERED = re.compile(r"(.*)-(\d{5})-of-(\d{5})(\.tfrecord)?$")
@@ -217,7 +219,7 @@ def open_shards(where: str, *, split: Split) -> ShardSet:
             f"There are no shards {pattern.replace('{split}', split)}.{_near(pattern)}"
         )
     _check_complete(found)
-    shards = tuple(open_shard(path) for path in found)
+    shards = tuple(map_ahead(open_shard, found, workers=OPENED))
     counts = [0, *(len(shard) for shard in shards)]
     if not sum(counts):
         raise ValueError(f"The shards {pattern} have no videos.")

@@ -28,9 +28,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from vidjax.config import DataConfig
+from vidjax.data.ahead import map_ahead
 from vidjax.data.buckets import as_path
 from vidjax.data.lists import Example, Split
-from vidjax.data.prepared import encode_frames, map_ahead
+from vidjax.data.prepared import encode_frames
 from vidjax.data.sources import list_videos
 from vidjax.data.timeline import VideoError
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from vidjax.data.ahead import map_ahead
 from vidjax.data.backends import import_tensorflow_datasets
 from vidjax.data.lists import EVAL_NAMES, Split
 from vidjax.data.records import ShardIndex, index_records, open_shard
-from vidjax.data.shards import ShardSet
+from vidjax.data.shards import OPENED, ShardSet
 from vidjax.data.wire import Span, parse_example
 
 _NAMES = ("name", "filename", "video_name", "video_id", "id")  # Ours: texts that name.
@@ -72,10 +73,12 @@ def open_tfds(
         raise ValueError(
             f"tfds:{name} has no split {wanted!r}, but {', '.join(info.splits)}."
         ) from error
-    shards = tuple(
-        _part(_open_file(os.fspath(each.filename), keys), each.skip, each.take)
-        for each in instructions
-    )
+
+    def open_part(each: Any) -> ShardIndex:
+        index = _open_file(os.fspath(each.filename), keys)
+        return _part(index, each.skip, each.take)
+
+    shards = tuple(map_ahead(open_part, instructions, workers=OPENED))
     counts = [0, *(len(shard) for shard in shards)]
     labels = tuple(_flatten(info.features)[keys.label].names)
     _check(name, wanted, shards, len(labels))

@@ -10,9 +10,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from vidjax.data.ahead import map_ahead
 from vidjax.data.buckets import AnyPath, as_path, replacing
 from vidjax.data.lists import Example
-from vidjax.data.prepared import encode_video, map_ahead, write_shard
+from vidjax.data.prepared import encode_video, write_shard
 
 
 @dataclasses.dataclass(frozen=True)
