@@ -132,6 +132,16 @@ def test_a_video_shorter_than_a_clip_is_scored(tmp_path, save_video):
     assert (found.start_sec, found.end_sec) == (0.0, 0.12)
 
 
+@pytest.mark.parametrize("count", [15, 39, 41])
+def test_a_last_step_that_is_cut_short_has_scores(tmp_path, save_video, count):
+    frames = np.full((count, 40, 48, 3), 250, np.uint8)
+    path = save_video(tmp_path / "odd.mp4", frames)
+    scores = score_video(STEPPING, path).probabilities
+    np.testing.assert_allclose(scores[:, 0], 1.0, atol=0.01)
+    (found,) = localize_by(STEPPING, path)
+    assert found.end_sec == pytest.approx(count / 25, abs=1e-3)
+
+
 def test_what_cannot_be_scanned_is_said_at_once(video):
     flow = dataclasses.replace(RECOGNIZER, spec=SPEC.with_modality("flow"))
     for recognizer, scan, told in (

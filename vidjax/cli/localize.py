@@ -144,10 +144,10 @@ def _show(segments: Sequence[Segment]) -> None:
 
 def _to_json(segment: Segment) -> dict[str, Any]:
     return {
-        "start": segment.start_sec,
-        "end": segment.end_sec,
+        "start": round(segment.start_sec, 3),
+        "end": round(segment.end_sec, 3),
         "label": segment.label,
-        "score": segment.score,
+        "score": round(segment.score, 4),
     }
 
 

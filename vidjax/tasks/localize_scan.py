@@ -129,7 +129,9 @@ def score_video(
     places = _positions(recognizer)
     spans = _spans(total, clip, scan, whole=len(places) == 1)
     step = clip / _STEPS
-    mean = _Mean(np.arange(0, total, step) + step / 2, len(recognizer.label_names))
+    # The last step may be cut short; its moment is one that there is.
+    moments = np.minimum(np.arange(0, total, step) + step / 2, total - 0.5)
+    mean = _Mean(moments, len(recognizer.label_names))
     meter = ChangeMeter()
     frames = meter.watch(centre_frames(video, spec, fps=fps))
     windows = windows_at(frames, spans)
