@@ -18,7 +18,6 @@ import argparse
 import concurrent.futures
 import json
 import pathlib
-import resource
 import shlex
 import subprocess
 import sys
@@ -201,7 +200,9 @@ def run(name: str, workers: int, clips: int, folder: pathlib.Path) -> dict:
             start, spent = time.perf_counter(), time.process_time()
             done = len(list(pool.map(decode, jobs)))
             seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    # Not `ru_maxrss`, which begins with that of the process that started this one.
+    status = pathlib.Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
     cpu = 1000 * (time.process_time() - spent) / done
     return {"rate": done / seconds, "peak": peak, "cpu": cpu}
 

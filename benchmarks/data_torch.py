@@ -102,7 +102,9 @@ def main() -> None:
         resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     cpu = sum(use.ru_utime + use.ru_stime for use in (own, others))
-    peak = (own.ru_maxrss + int(workers) * others.ru_maxrss) / 1024
+    status = pathlib.Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) + int(workers) * others.ru_maxrss
+    peak /= 1024
     cpu = 1000 * (cpu - STARTED) / done
     print(json.dumps({"rate": done / seconds, "peak": peak, "cpu": cpu}))
 

@@ -166,10 +166,9 @@ def read_csv(file: StrPath, *, split: Split, eval_fraction: float = 0.2) -> Vide
         raise_all(str(path), problems)
     names = sorted(labels, key=int if whole else str)
     index = {name: label for label, name in enumerate(names)}
-    folder = str(path.parent)
     return VideoList(
         tuple(
-            Example(join(folder, row.text), index[row.label], row.start, row.end)
+            Example(row.path, index[row.label], row.start, row.end)
             for row, part in zip(rows, parts, strict=True)
             if part == split
         ),
@@ -182,6 +181,7 @@ class _Row:
     """A line of a CSV file, checked."""
 
     text: str  # The path as written.
+    path: str  # The path from here.
     label: str
     split: str | None
     start: float
@@ -206,7 +206,7 @@ def _read_rows(path: AnyPath) -> list[_Row]:
     seen: dict[tuple[str, float, float | None], int] = {}
     folder, is_there = str(path.parent), make_is_file()
     for values in reader:
-        row, wrong = _parse(values, lambda text: is_there(join(folder, text)))
+        row, wrong = _parse(values, folder, is_there)
         key = (row.text, row.start, row.end)
         if not wrong and key in seen:
             wrong = [f"{row.text} is there already, in line {seen[key]}"]
@@ -233,16 +233,19 @@ def _check_columns(path: AnyPath, columns: Sequence[str]) -> None:
 
 
 def _parse(
-    values: Mapping[str | None, str | None], is_file: Callable[[str], bool]
+    values: Mapping[str | None, str | None],
+    folder: str,
+    is_file: Callable[[str], bool],
 ) -> tuple[_Row, list[str]]:
     """Checks one row; returns it with what is wrong in it."""
     wrong = []
     text, label = ((values.get(name) or "").strip() for name in ("path", "label"))
+    path = join(folder, text)
     if not label:
         wrong.append("there is no label")
     if not text:
         wrong.append("there is no path")
-    elif not is_file(text):
+    elif not is_file(path):
         wrong.append(f"there is no video {text}")
     if None in values:
         wrong.append("there are more values than columns; quote those with commas")
@@ -255,7 +258,7 @@ def _parse(
     start, end = _seconds(values, "start", wrong), _seconds(values, "end", wrong)
     if end is not None and end <= (start or 0.0):
         wrong.append(f"it ends at {end:g} s and starts at {start or 0:g} s")
-    return _Row(text, label, split, start or 0.0, end), wrong
+    return _Row(text, path, label, split, start or 0.0, end), wrong
 
 
 def _seconds(
