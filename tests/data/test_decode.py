@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from vidjax.data import decoder
 from vidjax.data.containers import is_cut_short
 from vidjax.data.decode import count_frames, probe, read_frames
 from vidjax.data.timeline import VideoError, frame_positions, read_timeline
@@ -45,48 +44,6 @@ def test_the_frames_that_come_are_those_that_are_wanted(tmp_path, name):
     assert info.duration == pytest.approx(2, rel=0.01)
     wanted = [33, 4, 4, 39, 0, 17, 18]
     assert read_stamps(read_frames(path, wanted)) == wanted
-
-
-def test_a_jump_to_a_keyframe_saves_decoding(video, monkeypatch):
-    decoded = []
-
-    def counted(*arguments, original=decoder.decode):
-        for frame in original(*arguments):
-            decoded.append(frame.pts)
-            yield frame
-
-    monkeypatch.setattr(decoder, "decode", counted)
-    assert read_stamps(read_frames(video, [2, 34])) == [2, 34]
-    assert len(decoded) < 12
-
-
-@pytest.mark.parametrize(
-    ("codec", "extension", "options"),
-    [
-        ("libx264", "mp4", {"bf": "3", "x264-params": "scenecut=0:b-adapt=0"}),
-        ("libx265", "mp4", {"x265-params": "bframes=3:b-adapt=0:log-level=none"}),
-        ("mpeg4", "mkv", {"bf": "3"}),
-    ],
-)
-def test_frames_that_nobody_needs_are_left_out(
-    tmp_path, monkeypatch, codec, extension, options
-):
-    path = write_video(
-        tmp_path / f"b.{extension}", codec=codec, options=options, gop=40
-    )
-    whole = read_frames(path, range(40))
-    decoded = []
-
-    def counted(*arguments, original=decoder.decode):
-        for frame in original(*arguments):
-            decoded.append(frame.pts)
-            yield frame
-
-    monkeypatch.setattr(decoder, "decode", counted)
-    for wanted in ([24], [3, 10, 17], [30, 31]):
-        decoded.clear()
-        np.testing.assert_array_equal(read_frames(path, wanted), whole[wanted])
-        assert len(decoded) < 0.7 * wanted[-1]
 
 
 def test_a_rate_takes_what_is_on_the_screen(tmp_path):
