@@ -190,6 +190,9 @@ def test_colors_vary_within_their_ranges():
     assert np.ptp(lost.astype(int), axis=-1).max() <= 1
     assert jitter_colors(CLIP, rng=_rng(), augment=AugmentConfig()) is CLIP
     np.testing.assert_array_equal(lost[0], lost[2])
+    for name in ("brightness", "contrast", "saturation", "hue"):
+        varied = jitter_colors(CLIP, rng=_rng(), augment=AugmentConfig(**{name: 0.4}))
+        assert np.abs(varied.astype(int) - CLIP).max() > 2
 
 
 def test_a_third_of_the_circle_turns_red_to_what_is_no_longer_red():
