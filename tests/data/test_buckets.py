@@ -7,7 +7,7 @@ import pytest
 
 from vidjax.cli.main import main
 from vidjax.config import DataConfig
-from vidjax.data import buckets, probe, read_frames
+from vidjax.data import buckets, media, probe, read_frames
 from vidjax.data.backends import import_tensorflow
 from vidjax.data.buckets import BucketPath, as_path, find, is_remote, replacing, walk
 from vidjax.data.lists import read_csv, read_folder
@@ -54,7 +54,7 @@ def stamped(video):
 @pytest.mark.parametrize("small", [True, False])
 def test_frames_of_a_bucket_are_those_of_the_file(video, stamped, small, monkeypatch):
     """Fetched at once, or in the blocks that are read."""
-    monkeypatch.setattr(buckets, "_SMALL", 1 << 20 if small else 0)
+    monkeypatch.setattr(media, "_SMALL", 1 << 20 if small else 0)
     wanted = [39, 3, 17]
 
     frames = read_frames(stamped, wanted)
@@ -70,7 +70,7 @@ def test_a_clip_of_a_large_file_fetches_a_part_of_it(tmp_path, monkeypatch):
     path = write_video(tmp_path / "x.mp4", images=list(noise), gop=4, options=options)
     there = BucketPath("ram://videos/large.mp4")
     _put(there, path.read_bytes())
-    monkeypatch.setattr(buckets, "_SMALL", 0)
+    monkeypatch.setattr(media, "_SMALL", 0)
     monkeypatch.setattr(buckets, "_BLOCK", 1 << 15)
     probe(str(there))  # Reads the times of all frames.
     fetched = []

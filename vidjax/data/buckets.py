@@ -12,7 +12,6 @@ import io
 import os
 import pathlib
 import stat
-import threading
 import types
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,16 +21,12 @@ from vidjax.data.backends import import_tensorflow
 
 StrPath = str | os.PathLike[str]
 
-# Ours. Files up to this size are fetched at once: reading the times of all frames goes
-# through a whole file anyway, and a request costs more than these bytes.
-_SMALL = 16 << 20
 _BLOCK = 1 << 20  # Ours: bytes of a request where only parts are wanted.
 # Ours: endings of names that are taken for files without asking.
 _FILES = (
     *(".mp4", ".avi", ".webm", ".mkv", ".mov", ".txt", ".csv", ".json", ".jpg"),
     *(".tfrecord", ".npz", ".npy"),
 )
-_kept = threading.local()  # The last small file of each thread.
 
 
 class BucketPath(pathlib.PurePosixPath):
@@ -332,36 +327,6 @@ def replacing(path: AnyPath) -> Iterator[AnyPath]:
 
 PART = ".part-"
 """What names of files begin with that are not whole."""
-
-
-@contextlib.contextmanager
-def open_media(name: str) -> Iterator[str | io.BufferedIOBase]:
-    """Gives what PyAV opens: the path of a file, or an object that reads a bucket.
-
-    Args:
-        name: A video file.
-
-    Yields:
-        The path, where it is on a disk. A small file of a bucket is fetched at once,
-        and kept until the thread wants another; of a larger one only the blocks that
-        are read are fetched.
-
-    Raises:
-        OSError: If it cannot be read.
-    """
-    if not is_remote(name):
-        yield name
-        return
-    path = BucketPath(name)
-    state = path.stat()
-    if state.st_size > _SMALL:
-        with path.open() as file:
-            yield file
-        return
-    key = (name, state.st_size, state.st_mtime_ns)
-    if getattr(_kept, "key", None) != key:
-        _kept.content, _kept.key = path.read_bytes(), key
-    yield io.BytesIO(_kept.content)
 
 
 class _BucketFile(io.RawIOBase):

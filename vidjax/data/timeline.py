@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from vidjax.data.buckets import StrPath, as_path, is_remote, open_media
+from vidjax.data.buckets import StrPath, as_path, is_remote
 from vidjax.data.containers import is_cut_short
+from vidjax.data.media import open_media
 
 _KEPT_TIMELINES = 1024  # Files whose frame times are remembered.
 
