@@ -266,9 +266,9 @@ that, such as computing cheap results again, is not foreseen.
 
 ## Why video transformers factorise
 
-Joint attention's work grows with the square of the frames; divided, axial and factorised
-attention's with the frames. Multiply-adds (`vidjax cost`) and the memory that the
-compiler plans, from 8 to 64 frames:
+Joint attention's work grows with the square of the frames; divided, axial and
+factorised attention's with the frames. Multiply-adds (`vidjax cost`) and the memory
+that the compiler plans, from 8 to 64 frames:
 
 ![Multiply-adds and memory against tokens](attention.svg)
 
