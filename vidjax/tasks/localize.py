@@ -1,5 +1,6 @@
 """Actions of an untrimmed video: when they start and end, and what they are."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ from vidjax.tasks.workdir import read_config
 StrPath = str | os.PathLike[str]
 Progress = Callable[[int, int], None]
 
+_LEAST_SCORE = 0.01  # Of a recognition model: below it, everything stands out. Ours.
 _MIN_SCORE = 0.1  # Detectors tell of hundreds of segments, most of them below. Ours.
 
 _FEATURES = ("features", "features_model", "features_weights", "features_preset")
@@ -66,7 +68,8 @@ def localize(
         features_weights: Its weights; with a `workdir`, where they are now.
         features_preset: Name of published features, such as "thumos14_i3d".
         labels: Text file with the name of each class of `detector`, one a line.
-        scan: How windows of a recognition model slide; None takes the defaults.
+        scan: How windows of a recognition model slide; its batch is also that of
+            features. None takes the defaults.
         min_score: Segments that score less are left out; None is 0.1 for detectors, and
             `Grouping.min_score` without.
         progress: Called with how much is done, and the total.
@@ -95,8 +98,12 @@ def localize(
     if isinstance(loaded, Recognizer):
         if video is None:
             raise ValueError("A recognition model needs a video.")
-        found = localize_by(loaded, video, scan=scan, progress=progress)
-        return [s for s in found if s.score >= (min_score or 0.0)]
+        scan = scan or Scan()
+        if min_score is not None:
+            least = max(min_score, _LEAST_SCORE)
+            grouping = dataclasses.replace(scan.grouping, min_score=least)
+            scan = dataclasses.replace(scan, grouping=grouping)
+        return localize_by(loaded, video, scan=scan, progress=progress)
     if features is not None:
         found = detect_in_features(loaded, features)
     elif video is not None:
