@@ -1,6 +1,7 @@
 """ActionFormer on the verbs of EPIC-KITCHENS-100, on SlowFast features.
 
-495 training videos are 247 batches, so that
+495 training videos (700, less 138 for validation and 67 for the test:
+epic-kitchens/epic-kitchens-100-annotations) are 247 batches, so that
 21 epochs are 5,187 updates. Features and annotations stand where the config says, or
 --features.folder and --features.annotations say where.
 
@@ -17,6 +18,7 @@ def get_config() -> Config:
     """Returns the experiment."""
     return Config(
         model="actionformer_epic_verb",
+        model_args={"num_classes": 97},  # Some have no annotation.
         objective="localization",
         data=DataConfig(batch_size=2),
         features=FeaturesConfig(

@@ -1,6 +1,6 @@
 """TriDet on HACS Segments' SlowFast features.
 
-37,613 training videos are 2,350 batches, so that
+37,613 training videos (README of hangzhaomit/HACS-dataset) are 2,350 batches, so that
 11 epochs are 25,850 updates. Features and annotations stand where the config says, or
 --features.folder and --features.annotations say where.
 

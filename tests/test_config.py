@@ -54,7 +54,7 @@ def test_an_override_changes_one_field_and_not_the_original():
         ({"optim.learning_rat": 1.0}, ValueError, "Did you mean 'learning_rate'"),
         ({"optm.learning_rate": 1.0}, ValueError, "Did you mean 'optim'"),
         ({"steps.more": 1}, ValueError, "'steps' has no fields"),
-        ({"optim.name": "adamv"}, ValueError, "Did you mean 'adamw'"),
+        ({"optim.name": "adamww"}, ValueError, "Did you mean 'adamw'"),
         ({"steps": "many"}, TypeError, r"'steps' must be int, got 'many' \(str\)"),
         ({"steps": True}, TypeError, "must be int"),
         ({"steps": 1.5}, TypeError, "must be int"),

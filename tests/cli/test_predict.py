@@ -6,6 +6,7 @@ import pytest
 
 from vidjax.cli.main import main
 from vidjax.data.buckets import BucketPath
+from vidjax.localization import read_score_labels, read_video_scores
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +101,15 @@ def test_a_workdir_already_says_the_model(workdir, video_folder, capsys):
     flags = ["--workdir", str(workdir), "--model", "c3d"]
     assert main(["predict", video, *flags]) == 1
     assert "--workdir already says" in capsys.readouterr().err
+
+
+def test_scores_of_all_classes_are_written_for_the_evaluation_of_proposals(
+    workdir, video_folder, tmp_path
+):
+    video, out = video_folder / "left" / "clip 0.mp4", tmp_path / "scores.json"
+    flags = ["--workdir", str(workdir), "--top", "1", "--scores", str(out)]
+    assert main(["predict", str(video), *flags]) == 0
+    assert read_score_labels(out) == ("left", "right")
+    scores = read_video_scores(out)
+    assert list(scores) == ["clip 0"]
+    assert scores["clip 0"].sum() == pytest.approx(1, abs=1e-5)

@@ -1,5 +1,6 @@
 """Detectors train on features through the same run as everything else."""
 
+import dataclasses
 import json
 
 import jax
@@ -23,6 +24,7 @@ from vidjax.tasks.detection_data import feature_sources, feature_spec
 from vidjax.tasks.feature_options import FeatureOptions, Sidecar, Stream
 from vidjax.tasks.fit import fit
 from vidjax.tasks.report import report
+from vidjax.tasks.run import prepare_run
 from vidjax.tasks.workdir import load_workdir
 from vidjax.train.optim import make_schedule
 from vidjax.typing import FeatureGrid
@@ -214,3 +216,10 @@ def test_grids_are_those_that_stand_beside_features(make, data):
     source, _, options = feature_sources(given)
     assert (source.stride, source.window, source.videos[0].fps) == (3.0, 5.0, 10.0)
     assert options == MADE
+
+
+def test_classes_without_an_annotation_begin_low(make, tmp_path):
+    config = dataclasses.replace(make(), model_args={"num_classes": 4})
+    run = prepare_run("run", config, tmp_path)
+    assert run.sources.eval.label_names == ("a", "b", "class 2", "class 3")
+    assert run.model.empty_classes == (2, 3)

@@ -19,7 +19,8 @@ def run(argv: Sequence[str]) -> int:
 
     Args:
         argv: Arguments after `vidjax evaluate`: CONFIG, overrides, and --workdir DIR or
-            --weights FILE; or --fuse and folders of runs.
+            --weights FILE; or --fuse and folders of runs; or --predictions and
+            --ground-truth.
 
     Returns:
         The exit code.
@@ -34,6 +35,10 @@ def run(argv: Sequence[str]) -> int:
             "--weights 1 1.5",
             config=(tyro.conf.FlagCreatePairsOff,),
         )
+    if "--predictions" in argv:
+        from vidjax.cli.evaluate_segments import run as run_segments
+
+        return run_segments(argv)
     return run_with_config(
         argv,
         _make_command,
@@ -43,7 +48,9 @@ def run(argv: Sequence[str]) -> int:
         "example: vidjax evaluate quickstart --workdir runs/quickstart\n"
         "and again, joined otherwise: vidjax evaluate quickstart --join "
         "runs/quickstart/scores.npz --eval.average logits\n"
-        "and runs together: vidjax evaluate --fuse runs/rgb runs/flow --weights 1 1.5",
+        "and runs together: vidjax evaluate --fuse runs/rgb runs/flow --weights 1 1.5\n"
+        "and segments of any detector: vidjax evaluate --predictions found.json "
+        "--ground-truth thumos14.json --dataset thumos14 --subset test",
     )
 
 
@@ -93,7 +100,7 @@ def _make_command(default: Config) -> Callable[..., int]:
             workdir: Folder of a training run; its best model is tested.
             weights: Tag of the model card, or file of weights, to test instead.
             scores: File for the scores of every view; by default scores.npz of the
-                workdir.
+                workdir. Of a detector: for what it finds, by default predictions.json.
             join: Such a file: its scores are joined as --eval.average says, and no
                 video is read.
             json_: Print one JSON object and nothing else.
@@ -102,6 +109,10 @@ def _make_command(default: Config) -> Callable[..., int]:
         from vidjax.tasks.evaluate import evaluate as run_evaluation
         from vidjax.tasks.judgement import join_scores
 
+        if config.objective == "localization":
+            from vidjax.cli.evaluate_segments import run_detector
+
+            return run_detector(config, workdir, weights, scores, as_json=json_)
         if join is not None:
             result = join_scores(join, average=config.eval.average)
         else:

@@ -14,6 +14,7 @@ from vidjax.tasks.predict import (
     VideoLabels,
     load_recognizer,
     load_trained_recognizer,
+    write_video_scores,
 )
 
 
@@ -48,6 +49,7 @@ def _predict(
     top: int = 5,
     json_: Annotated[bool, tyro.conf.arg(name="json")] = False,
     plot: pathlib.Path | None = None,
+    scores: pathlib.Path | None = None,
 ) -> int:
     """Labels videos.
 
@@ -59,11 +61,14 @@ def _predict(
         top: Labels a video.
         json_: Print one JSON array and nothing else.
         plot: Picture to write: frames of each video and a bar for each label.
+        scores: JSON to write: the probability of every class in each video, with which
+            `vidjax evaluate --video-scores` names proposals.
     """
     recognizer = _recognizer(model, weights, workdir)
-    results = []
+    results, everything = [], []
     for video in _tracked(videos, hidden=json_):
-        result = recognizer.label(video, top=top)
+        everything.append(recognizer.label(video, top=None))
+        result = everything[-1].first(top)
         if result.error:
             print(f"vidjax predict: {result.error}", file=sys.stderr)
         elif not json_:
@@ -75,6 +80,8 @@ def _predict(
         from vidjax.tasks.predict import plot_labels
 
         plot_labels(results, plot)
+    if scores is not None:
+        write_video_scores(scores, everything, recognizer.label_names)
     return 1 if any(result.error for result in results) else 0
 
 

@@ -8,9 +8,12 @@ from typing import Annotated
 import tyro
 from rich import console, progress
 
+from vidjax.tasks import untrimmed as untrimmed_task
 from vidjax.tasks.prepare import Prepared, PrepareSettings, check_prepared, prepare
+from vidjax.tasks.untrimmed import UntrimmedSettings
 
 _PLAIN_SECONDS = 10.0  # Between two lines where there is no terminal.
+_UNTRIMMED = UntrimmedSettings()
 
 
 def run(argv: Sequence[str]) -> int:
@@ -55,13 +58,15 @@ def _prepare(
     check: bool = False,
     beam: bool = False,
     beam_options: str = "",
+    untrimmed: UntrimmedSettings = _UNTRIMMED,
 ) -> int:
     """Prepares.
 
     Args:
         dataset: "folder", "csv", or the name of a published set such as kinetics400,
-            ucf101, hmdb51, ssv2, diving48, thumos14 or activitynet.
-        out: Folder of the shards.
+            ucf101, hmdb51, ssv2, diving48, thumos14 or activitynet; or
+            synthetic_untrimmed, which draws videos to localize actions in.
+        out: Folder of the shards, or of the videos that are drawn.
         videos: Folder of the videos, or the CSV file.
         annotations: Folder of the official lists; by default where the videos are.
         fold: Which of three splits, for ucf101 and hmdb51.
@@ -75,9 +80,14 @@ def _prepare(
             see.
         beam_options: Options of Beam in one string, such as
             --beam-options="--runner=DataflowRunner --project=P --region=R".
+        untrimmed: Which videos synthetic_untrimmed draws.
     """
     if check:
         return _check(out)
+    if dataset == untrimmed_task.NAME:
+        with _Bar() as bar:
+            print(untrimmed_task.write_untrimmed(out, untrimmed, on_video=bar.update))
+        return 0
     if videos is None:
         raise ValueError("--videos is missing: the folder of the videos, or a list.")
     with _Bar() as bar:

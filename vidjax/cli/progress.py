@@ -162,6 +162,8 @@ def _evaluated_line(event: events.Evaluated) -> str:
         )
     elif "average_map" in metrics:
         text += f"average mAP {metrics['average_map']:.1%}"
+    elif "auc" in metrics:
+        text += f"AUC {metrics['auc']:.1%}  AR@100 {metrics['ar_100']:.1%}"
     else:
         text += f"loss {metrics['loss']:.4f}"
     if metrics.get("failed"):

@@ -160,7 +160,7 @@ class OptimConfig:
     """How parameters are updated.
 
     Attributes:
-        name: Optimizer: "sgd" with momentum, "adamw" or "lars".
+        name: Optimizer: "sgd" with momentum, "adam", "adamw" or "lars".
         learning_rate: Largest learning rate, after warm-up.
         schedule: "constant", "cosine" to zero at the last step, "step", or "onecycle":
             linear up from 1/25 and down to almost nothing.
@@ -169,10 +169,10 @@ class OptimConfig:
         drop_factor: See `drops`.
         momentum: Momentum of "sgd" and "lars".
         nesterov: Whether that momentum is Nesterov's.
-        b1: Decay of the first moment of "adamw".
-        b2: Decay of the second moment of "adamw".
-        weight_decay: Coupled (added to the gradient) for "sgd" and "lars", decoupled
-            for "adamw".
+        b1: Decay of the first moment of "adam" and "adamw".
+        b2: Decay of the second moment of them.
+        weight_decay: Coupled (added to the gradient) for "sgd", "adam" and "lars",
+            decoupled for "adamw".
         decay: Which parameters decay: "kernels" (those with two axes or more), "layers"
             (the kernels of layers; tables of positions and tokens do not) or "all".
         layer_decay: Factor of the rate from each block of a transformer to the one
@@ -188,7 +188,7 @@ class OptimConfig:
         label_smoothing: Share of the target spread evenly over the classes, in [0, 1).
     """
 
-    name: Literal["sgd", "adamw", "lars"] = "sgd"
+    name: Literal["sgd", "adam", "adamw", "lars"] = "sgd"
     learning_rate: float = 0.1
     schedule: Literal["constant", "cosine", "step", "onecycle"] = "cosine"
     warmup_steps: int = 0
@@ -222,7 +222,7 @@ class FeaturesConfig:
         train_subset: Videos to train on, by their "subset" there.
         eval_subset: Videos to test on.
         prefix: Of the files' names, before the name of the video.
-        suffix: Of the files' names: .npy, .npz or .pkl.
+        suffix: Of the files' names: .npy, .npz, .pkl or .csv.
         length: Steps to which shorter videos are padded.
         channels: Channels of a step.
         stride: Frames between two steps.

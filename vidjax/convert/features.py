@@ -24,7 +24,8 @@ def read_features(
         path: A .npy file [T, C] (I3D, VideoMAEv2, TSP); a .npz file with "feats" or one
             array (EPIC's SlowFast); a .pkl file of an array or a tensor, or of
             "slow_feature" and "fast_feature" [1, C, T] (HACS), read without torch and
-            without running anything in it; or a .h5 file with an array for each video.
+            without running anything in it; a .csv file with a line of names and one for
+            each step (ActivityNet's TSN); or a .h5 file with an array for each video.
         name: Of the video, in a .h5 file.
 
     Returns:
@@ -40,6 +41,7 @@ def read_features(
         raise ValueError(f"There are no features {path}.")
     readers: Mapping[str, Callable[[], Any]] = {
         ".npy": lambda: np.load(path, allow_pickle=False),
+        ".csv": lambda: np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2),
         ".npz": lambda: _only(formats.read_npz(path), path),
         ".pkl": lambda: _pathways(pickles.read_pickle(path, tensors=True)),
         **dict.fromkeys(_HDF5, functools.partial(_read_hdf5, path, name)),

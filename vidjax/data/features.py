@@ -61,8 +61,11 @@ class FeatureSource:
         stride: Frames between two steps.
         window: Frames that a step sees.
         resize: Whether features are resized to `spec.length` steps.
+        spans_video: Whether the steps lie evenly over the whole video, whatever
+            `stride`, `window` and its rate.
         crop: Share of a video that a training example has, from and to; None takes all.
         min_inside: Share of an action that a crop has to hold, or it is left out.
+        empty_classes: Classes in [0, K) that no annotation has.
     """
 
     videos: tuple[FeatureVideo, ...]
@@ -72,8 +75,10 @@ class FeatureSource:
     stride: float
     window: float
     resize: bool = False
+    spans_video: bool = False
     crop: tuple[float, float] | None = (0.9, 1.0)
     min_inside: float = 0.5
+    empty_classes: tuple[int, ...] = ()
 
     @property
     def num_examples(self) -> int:
@@ -119,6 +124,9 @@ class FeatureSource:
                 f"shape {features.shape}."
             )
         grid = FeatureGrid(self.stride, self.window, video.fps)
+        if self.spans_video:
+            share = video.duration / len(features)
+            grid = FeatureGrid(share, share, 1.0)
         if self.resize:
             grid = grid.resized(len(features), self.spec.length)
             features = resize_steps(features, self.spec.length)

@@ -24,7 +24,8 @@ the class or chance.
 All numbers in this file are ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -95,13 +96,24 @@ def draw_clip(
     """
     if size < _MIN_SIZE:
         raise ValueError(f"size must be at least {_MIN_SIZE} pixels, got {size}.")
-    scene, motion = _plan(label, num_frames, seed, classes)
-    step = max(1, _CHUNK_PIXELS // size**2)  # Bounds memory and stays in the cache.
-    parts = [
-        paint(scene, motion[start : start + step], size)
-        for start in range(0, num_frames, step)
-    ]
+    parts = list(paint_parts(*_plan(label, num_frames, seed, classes), size))
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def paint_parts(scene: Scene, motion: Motion, size: int) -> Iterator[np.ndarray]:
+    """Paints frames, a few at once, so that they stay in the cache.
+
+    Args:
+        scene: What is painted.
+        motion: Where its shape is at each of T frames.
+        size: Height and width in pixels.
+
+    Yields:
+        The frames, uint8 RGB in [0, 255], [t, size, size, 3], T in all.
+    """
+    step = max(1, _CHUNK_PIXELS // size**2)
+    for start in range(0, len(motion.time), step):
+        yield paint(scene, motion[start : start + step], size)
 
 
 def trace_motion(
@@ -156,8 +168,36 @@ def _plan(
 def _move(scene: Scene, name: str, num_frames: int, rng: np.random.Generator) -> Motion:
     """Moves the state of a scene over the frames; at the first it stays as it is."""
     time = np.arange(num_frames) * min(1.0, _PACE_FRAMES / num_frames)
-    shift = np.zeros((num_frames, 2))
-    turn, growth = np.zeros(num_frames), np.zeros(num_frames)
+    return start_motion(scene, time, [displace(name, time, rng)])
+
+
+class Displacement(NamedTuple):
+    """How far a shape is from where it began.
+
+    Attributes:
+        shift: Along x and y, in shares of the side, [T, 2].
+        turn: Clockwise on the screen, in radians, [T].
+        growth: Of the logarithm of its radius, [T].
+    """
+
+    shift: np.ndarray
+    turn: np.ndarray
+    growth: np.ndarray
+
+
+def displace(name: str, time: np.ndarray, rng: np.random.Generator) -> Displacement:
+    """Draws how a shape moves.
+
+    Args:
+        name: A class that is told by motion, of `CLASSES`.
+        time: Since it began, in frames, [T].
+        rng: Where its speed comes from; the same numbers are drawn for every class.
+
+    Returns:
+        How far it is at each time; nothing at time 0.
+    """
+    shift = np.zeros((len(time), 2))
+    turn, growth = np.zeros(len(time)), np.zeros(len(time))
     speed, turning, growing, period, phase = rng.random(5)
     step = time * _within(_SPEED, speed)
     match name:
@@ -178,6 +218,23 @@ def _move(scene: Scene, name: str, num_frames: int, rng: np.random.Generator) ->
             start = 2 * np.pi * phase
             sway = reach * (np.sin(pulse * time + start) - np.sin(start))
             shift[:, 0 if name == "swing" else 1] = sway
+    return Displacement(shift, turn, growth)
+
+
+def start_motion(
+    scene: Scene, time: np.ndarray, parts: Sequence[Displacement]
+) -> Motion:
+    """Returns the motion of a scene's shape, which begins as the scene has it.
+
+    Args:
+        scene: The scene.
+        time: Of each frame, [T].
+        parts: What moves the shape; displacements add up.
+
+    Returns:
+        Where it is at each frame.
+    """
+    shift, turn, growth = (np.sum(part, axis=0) for part in zip(*parts, strict=True))
     low, high = np.log(_RADIUS)
     return Motion(
         time=time,

@@ -12,7 +12,9 @@ from vidjax.localization.detect import to_segments as to_segments
 from vidjax.localization.evaluation import TIOUS as TIOUS
 from vidjax.localization.evaluation import DetectionResult as DetectionResult
 from vidjax.localization.evaluation import evaluate as evaluate
+from vidjax.localization.fusion import fuse_predictions as fuse_predictions
 from vidjax.localization.fusion import fuse_scores as fuse_scores
+from vidjax.localization.fusion import read_score_labels as read_score_labels
 from vidjax.localization.fusion import read_video_scores as read_video_scores
 from vidjax.localization.presets import Preset as Preset
 from vidjax.localization.presets import preset as preset

@@ -6,6 +6,7 @@ Reference:
     MMAction2, mmaction/models/localizers/bmn.py and its configs.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
@@ -17,6 +18,17 @@ from vidjax.ops.segments import Kept, temporal_iou
 _ALPHA = 0.4  # soft_nms_alpha.
 _LOW, _HIGH = 0.5, 0.9  # soft_nms_low_threshold, soft_nms_high_threshold.
 _STRONG = 0.5  # Share of the largest probability that makes a boundary.
+
+
+@dataclasses.dataclass(frozen=True)
+class Matching:
+    """How proposals are taken from what BMN says.
+
+    Attributes:
+        max_segments: Proposals of a video; post_process_top_k.
+    """
+
+    max_segments: int = 100
 
 
 def propose(

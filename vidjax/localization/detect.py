@@ -10,6 +10,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
+from vidjax.localization.boundary_matching import Matching, propose
 from vidjax.localization.decode import Decoding, decode
 from vidjax.ops.segments import Kept
 from vidjax.typing import FeatureGrid, FeatureSpec
@@ -36,11 +37,11 @@ class Segment:
     score: float
 
 
-def make_detector(model: nn.Module, decoding: Decoding) -> Detector:
+def make_detector(model: nn.Module, decoding: Decoding | Matching) -> Detector:
     """Returns a detector, to be compiled once for each length and batch.
 
     Args:
-        model: A network, such as ActionFormer.
+        model: A network, such as ActionFormer, or one that proposes, such as BMN.
         decoding: How segments are taken from what it says.
 
     Returns:
@@ -54,7 +55,11 @@ def make_detector(model: nn.Module, decoding: Decoding) -> Detector:
     ) -> Kept:
         output: Any = model.apply(variables, features, mask)
         logits, endpoints = output
-        return decode(logits, endpoints, decoding)
+        if isinstance(decoding, Decoding):
+            return decode(logits, endpoints, decoding)
+        kept = propose(logits, endpoints, max_segments=decoding.max_segments)
+        # Step t stands for the middle of a share of the video.
+        return kept._replace(segments=kept.segments * features.shape[1] - 0.5)
 
     return detector
 

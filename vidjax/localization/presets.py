@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
+from vidjax.localization.boundary_matching import Matching
 from vidjax.localization.decode import Decoding
 from vidjax.typing import FeatureGrid
 
@@ -12,27 +13,31 @@ class Preset:
     """What was published with a detector beside its network.
 
     Attributes:
-        decoding: How segments are taken from what it says.
+        decoding: How segments are taken from what it says; `Matching` of networks that
+            propose segments by their boundaries.
         grid: When the steps of its features are; THUMOS14's videos have rates of their
             own, of about 30 frames a second.
         tious: Key of `vidjax.localization.TIOUS`.
-        normalizer: With which the loss's moving average starts.
+        normalizer: With which the loss's moving average starts; None has none.
         label_smoothing: See `vidjax.localization.losses.detection_loss`.
         regression_weight: As there.
         iou_power: As there.
         min_inside: Share of an action that a crop has to hold, or it is left out.
         resize: Whether features of all videos are resized to the length of the card.
+        spans_video: Whether the steps of a video lie evenly over all of it, whatever
+            its rate: published features of ActivityNet that were resized already.
     """
 
-    decoding: Decoding
+    decoding: Decoding | Matching
     grid: FeatureGrid
     tious: str
-    normalizer: float
+    normalizer: float | None
     label_smoothing: float = 0.0
     regression_weight: float = 1.0
     iou_power: float | None = None
     min_inside: float = 0.5
     resize: bool = False
+    spans_video: bool = False
 
 
 _RANGES = ((0, 4), (4, 8), (8, 16), (16, 32), (32, 64), (64, 10000))
@@ -69,6 +74,16 @@ _EPIC = Preset(
     "epic",
     normalizer=250.0,
     min_inside=0.3,
+)
+
+
+_BMN = Preset(
+    Matching(),
+    FeatureGrid(16.0, 16.0, 30.0),
+    "activitynet",
+    normalizer=None,
+    resize=True,
+    spans_video=True,
 )
 
 
@@ -118,9 +133,11 @@ PRESETS: Mapping[str, Preset] = {
     "tridet_tiny": _tridet(
         dataclasses.replace(_THUMOS14, decoding=Decoding(_TINY)), power=0.2
     ),
+    "bmn_activitynet": _BMN,
+    "bmn_tiny": _BMN,
 }
-"""By registered name, from the configs of happyharrycn/actionformer_release and
-dingfengshi/TriDet."""
+"""By registered name, from the configs of happyharrycn/actionformer_release,
+dingfengshi/TriDet and open-mmlab/mmaction2."""
 
 
 def preset(name: str) -> Preset:

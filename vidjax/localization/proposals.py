@@ -54,6 +54,16 @@ class ProposalResult:
         """
         return float(np.interp(number, self.proposals, self.average_recall))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the curve, and recall by threshold along it, for JSON."""
+        names = [f"{tiou:.2f}" for tiou in self.tious]
+        return {
+            "auc": self.auc,
+            "proposals": self.proposals.tolist(),
+            "average_recall": self.average_recall.tolist(),
+            "recall": dict(zip(names, self.recall.tolist(), strict=True)),
+        }
+
 
 def evaluate_proposals(
     proposals: Path | Mapping[str, Any] | Segments,

@@ -11,6 +11,7 @@ from vidjax.config import Config
 from vidjax.convert.features import feature_reader
 from vidjax.data.features import FeatureSource, FeatureVideo
 from vidjax.localization.annotations import read_videos
+from vidjax.localization.boundary_matching import Matching
 from vidjax.localization.presets import preset
 from vidjax.models import model_card
 from vidjax.tasks.feature_options import (
@@ -64,18 +65,50 @@ def feature_sources(
         raise ValueError(
             'objective="localization" needs features.folder and features.annotations.'
         )
-    label_names, numbers = _labels(read_videos(features.annotations))
+    settings = preset(config.model)
+    least = int(config.model_args.get("num_classes", 0))
+    label_names, numbers = number_labels(read_videos(features.annotations), least)
     if features.class_agnostic:
         label_names, numbers = (PROPOSAL,), dict.fromkeys(numbers, 0)
+    elif isinstance(settings.decoding, Matching):
+        raise ValueError(f"{config.model} proposes: set features.class_agnostic.")
     read = feature_reader(
         features.folder, prefix=features.prefix, suffix=features.suffix
     )
-    splits, sidecars = [], {}
+    splits, options = _videos(config, numbers)
+    grid, spec = options or settings.grid, feature_spec(config)
+    named = {*numbers.values()}
+    train, held_out = (
+        FeatureSource(
+            videos=videos,
+            label_names=label_names,
+            read=read,
+            spec=spec,
+            stride=float(features.stride or grid.stride),
+            window=float(features.window or grid.window),
+            resize=settings.resize,
+            spans_video=settings.spans_video and not (features.stride or options),
+            crop=features.crop,
+            min_inside=settings.min_inside,
+            empty_classes=tuple(i for i in range(len(label_names)) if i not in named),
+        )
+        for videos in splits
+    )
+    return train, held_out, options
+
+
+def _videos(
+    config: Config, numbers: Mapping[str, int]
+) -> tuple[list[tuple[FeatureVideo, ...]], FeatureOptions | None]:
+    """Returns the videos of both splits, and how their features were made."""
+    features = config.features
+    splits: list[tuple[FeatureVideo, ...]] = []
+    sidecars: dict[str, Sidecar | None] = {}
     for subset in (features.train_subset, features.eval_subset):
         entries = read_videos(features.annotations, subset=subset)
         made = {n: read_sidecar(_file(config, n)) for n in entries if _there(config, n)}
         sidecars |= made
-        videos = [_video(n, entries[n], numbers, features.fps, made[n]) for n in made]
+        videos = [_video(n, entries[n], numbers, config, made[n]) for n in made]
         if subset == features.train_subset:
             videos = [video for video in videos if len(video.labels)]
         if not videos:
@@ -83,25 +116,8 @@ def feature_sources(
                 f"No video of the subset {subset!r} of {features.annotations} has "
                 f"features in {features.folder}."
             )
-        splits.append(videos)
-    options = shared_options(sidecars)
-    settings = preset(config.model)
-    grid = options or settings.grid
-    train, held_out = (
-        FeatureSource(
-            videos=tuple(videos),
-            label_names=label_names,
-            read=read,
-            spec=feature_spec(config),
-            stride=float(features.stride or grid.stride),
-            window=float(features.window or grid.window),
-            resize=settings.resize,
-            crop=features.crop,
-            min_inside=settings.min_inside,
-        )
-        for videos in splits
-    )
-    return train, held_out, options
+        splits.append(tuple(videos))
+    return splits, shared_options(sidecars)
 
 
 def _file(config: Config, name: str) -> pathlib.Path:
@@ -114,10 +130,19 @@ def _there(config: Config, name: str) -> bool:
     return not file.parent.is_dir() or file.is_file()
 
 
-def _labels(
-    videos: Mapping[str, Mapping[str, Any]],
+def number_labels(
+    videos: Mapping[str, Mapping[str, Any]], least: int = 0
 ) -> tuple[tuple[str, ...], dict[str, int]]:
-    """Returns names of classes in the order of their numbers, and numbers by name."""
+    """Numbers the classes of annotations: by "label_id", or else by name.
+
+    Args:
+        videos: What is said of each, from `read_videos`.
+        least: Classes that there are at least.
+
+    Returns:
+        Names of the K classes, "class 3" and so on where no annotation has one, and the
+        number of each name.
+    """
     found: dict[str, int | None] = {}
     for entry in videos.values():
         for row in entry.get("annotations", ()):
@@ -126,7 +151,7 @@ def _labels(
         found = {name: i for i, name in enumerate(sorted(found))}
     numbers = {name: int(number or 0) for name, number in found.items()}
     names = {number: name for name, number in numbers.items()}
-    count = max(names, default=-1) + 1
+    count = max(least, max(names, default=-1) + 1)
     return tuple(names.get(i, f"class {i}") for i in range(count)), numbers
 
 
@@ -134,10 +159,12 @@ def _video(
     name: str,
     entry: Mapping[str, Any],
     numbers: Mapping[str, int],
-    fps: float | None,
+    config: Config,
     made: Sidecar | None,
 ) -> FeatureVideo:
-    rate = fps or (made.fps if made else entry.get("fps"))
+    rate = config.features.fps or (made.fps if made else entry.get("fps"))
+    if preset(config.model).spans_video:
+        rate = rate or 1.0  # It has no meaning.
     duration = entry.get("duration") or (made and made.duration)
     if not rate or not duration:
         raise ValueError(

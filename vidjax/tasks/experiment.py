@@ -11,6 +11,7 @@ from flax import linen as nn
 from vidjax.config import Config
 from vidjax.data.sources import Split, make_source
 from vidjax.flow.stack import see_motion
+from vidjax.localization.boundary_matching import Matching
 from vidjax.localization.presets import preset
 from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.models.videomae_pretrain import VideoMAEPretrain
@@ -107,12 +108,16 @@ def make_views(config: Config) -> Views:
     return changed
 
 
-def make_model(config: Config, num_classes: int) -> nn.Module:
+def make_model(
+    config: Config, num_classes: int, *, empty_classes: tuple[int, ...] = ()
+) -> nn.Module:
     """Builds the model of an experiment.
 
     Args:
         config: The experiment.
         num_classes: Classes K of the data.
+        empty_classes: Of a detector: those that no annotation has, whose scores begin
+            low.
 
     Returns:
         A Linen module.
@@ -125,7 +130,7 @@ def make_model(config: Config, num_classes: int) -> nn.Module:
     arguments = dict(config.model_args)
     if "dtype" in arguments:
         raise ValueError("Set `dtype` of the config, not model_args.dtype.")
-    if config.objective == "flow":
+    if config.objective == "flow" or _proposes(config):
         return create_model(config.model, dtype=config.dtype, **arguments)
     if config.objective == "masked_pixels":
         # What it predicts are the values of a block, as many as it says itself.
@@ -137,6 +142,8 @@ def make_model(config: Config, num_classes: int) -> nn.Module:
             f"model_args.num_classes is {config.model_args['num_classes']}, and the "
             f"data has {num_classes} classes. Leave it out: it follows from the data."
         )
+    if empty_classes:
+        arguments = {"empty_classes": empty_classes, **arguments}
     model = create_model(
         config.model, num_classes=num_classes, dtype=config.dtype, **arguments
     )
@@ -155,7 +162,8 @@ def make_state_parts(config: Config) -> dict[str, Any]:
     """
     running = {}
     if config.objective == "localization":
-        running = {"normalizer": preset(config.model).normalizer}
+        normalizer = preset(config.model).normalizer
+        running = {} if normalizer is None else {"normalizer": normalizer}
     return {"average": config.optim.average_decay is not None, "running": running}
 
 
@@ -217,6 +225,13 @@ def describe_devices() -> str:
     """Returns the number and kind of the devices, such as "8 x TPU v5 lite"."""
     devices = jax.devices()
     return f"{len(devices)} x {devices[0].device_kind}"
+
+
+def _proposes(config: Config) -> bool:
+    """Whether the outputs of a model are no classes, but two confidences."""
+    if config.objective != "localization":
+        return False
+    return isinstance(preset(config.model).decoding, Matching)
 
 
 def _check_flow(config: Config) -> None:

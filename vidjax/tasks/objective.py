@@ -29,6 +29,8 @@ from vidjax.tasks.run import Run
 from vidjax.train.sharding import batch_sharding, put_batch, replicated, under_mesh
 from vidjax.train.step import Losses, Prepare, classification
 
+_GOALS = ("top1", "average_map", "auc")
+
 OnScored = Callable[[int, int], None]
 Result = EvalResult | ReconstructionResult | LocalizationResult
 Test = Callable[[Mapping[str, Any], OnScored], Result]
@@ -80,7 +82,7 @@ def make_test(run: Run, mesh: Mesh) -> Test:
         See `Test`.
     """
     if run.config.objective == "localization":
-        return make_detection_test(run, mesh)
+        return make_detection_test(run.config, run.model, run.sources.eval, mesh)
     if run.config.objective != "classification":
         step = make_loss_step(
             run.model, prepare=make_inputs(run), losses=make_losses(run)
@@ -100,13 +102,14 @@ def goodness(metrics: Mapping[str, float]) -> float:
         metrics: Of a test.
 
     Returns:
-        Top-1 of clips, average mAP of actions, or else the negative loss.
+        Top-1 of clips, average mAP of actions, the area under the recall of proposals,
+        or else the negative loss.
 
     Example:
         >>> goodness({"top1": 0.5, "loss": 2.0}), goodness({"loss": 2.0})
         (0.5, -2.0)
     """
-    found = next((metrics[m] for m in ("top1", "average_map") if m in metrics), None)
+    found = next((metrics[m] for m in _GOALS if m in metrics), None)
     return -metrics["loss"] if found is None else found
 
 

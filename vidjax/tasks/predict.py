@@ -21,6 +21,7 @@ from vidjax.eval.views import ViewScores, position_scores
 from vidjax.models.registry import clip_spec, create_model, model_card
 from vidjax.tasks.experiment import make_prepare
 from vidjax.tasks.workdir import load_workdir
+from vidjax.train.log import write_json
 from vidjax.typing import Clip, ClipSpec, Views
 
 StrPath = str | os.PathLike[str]
@@ -54,6 +55,17 @@ class VideoLabels:
     predictions: tuple[Prediction, ...] = ()
     error: str | None = None
     frames: np.ndarray | None = None
+
+    def first(self, count: int) -> "VideoLabels":
+        """Returns it with no more than a number of labels.
+
+        Args:
+            count: How many; the most probable ones are kept.
+
+        Returns:
+            The result.
+        """
+        return dataclasses.replace(self, predictions=self.predictions[:count])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the path with either the predictions or the error, ready for JSON."""
@@ -114,12 +126,13 @@ class Recognizer:
             clips.append(clip[0])
         return np.exp(scores.log_probabilities()[0]), clips[0]
 
-    def label(self, path: StrPath, *, top: int = 5) -> VideoLabels:
+    def label(self, path: StrPath, *, top: int | None = 5) -> VideoLabels:
         """Labels one video; a video that cannot be read gives a result with an error.
 
         Args:
             path: A video file.
-            top: How many labels; fewer if the model has fewer classes.
+            top: How many labels; fewer if the model has fewer classes, and None gives
+                all.
 
         Returns:
             The labels, most probable first, or the error.
@@ -256,6 +269,26 @@ def load_clip(path: StrPath, name: str) -> Clip:
     """
     spec = clip_spec(name)
     return make_prepare(spec, "float32")(jnp.asarray(data.load_clip(path, spec)))
+
+
+def write_video_scores(
+    path: StrPath, results: Sequence[VideoLabels], label_names: Sequence[str]
+) -> None:
+    """Writes the probabilities of videos as the published scores for ActivityNet are.
+
+    Args:
+        path: JSON to write: {"class": [name, ...], "results": {video: [probability,
+            ...]}}; videos are named by their files, without ending.
+        results: What `Recognizer.label(..., top=None)` returned; those with an error
+            are left out.
+        label_names: Names of the K classes.
+    """
+    rows = {}
+    for result in results:
+        found = {p.label: p.probability for p in result.predictions}
+        if result.error is None:
+            rows[pathlib.Path(result.path).stem] = [found[name] for name in label_names]
+    write_json(pathlib.Path(path), {"class": list(label_names), "results": rows})
 
 
 def plot_labels(results: Sequence[VideoLabels], path: StrPath) -> None:

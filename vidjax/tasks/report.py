@@ -35,6 +35,9 @@ _TITLES = {
 }
 
 
+_GOALS = ("loss", "average_map", "auc")  # Where no labels are learned.
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One model of the table.
@@ -48,6 +51,7 @@ class Row:
             [0, 1]; None where no labels are learned.
         loss: Where no labels are learned: the held-out loss after the last step.
         average_map: Of a detector of actions: average mAP after the last step.
+        auc: Of one that proposes: area under the recall of proposals.
     """
 
     model: str
@@ -57,6 +61,7 @@ class Row:
     top1: float | None
     loss: float | None = None
     average_map: float | None = None
+    auc: float | None = None
 
     @property
     def result(self) -> tuple[str, str]:
@@ -65,6 +70,8 @@ class Row:
             return "top-1", f"{100 * self.top1:.1f} %"
         if self.average_map is not None:
             return "average mAP", f"{100 * self.average_map:.1f} %"
+        if self.auc is not None:
+            return "AUC", f"{100 * self.auc:.1f} %"
         return "held-out loss", f"{self.loss:.4f}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,9 +154,7 @@ def _row(
     row = Row(name, fusion, costs.params, costs.macs, metrics.get("top1"))
     if num_classes:
         return row
-    return dataclasses.replace(
-        row, loss=metrics.get("loss"), average_map=metrics.get("average_map")
-    )
+    return dataclasses.replace(row, **{name: metrics.get(name) for name in _GOALS})
 
 
 def _figures(
@@ -165,7 +170,7 @@ def _figures(
         )
     }
     if rows[0].top1 is None:
-        metric = "loss" if rows[0].average_map is None else "average_map"
+        metric = next(m for m in _GOALS if getattr(rows[0], m) is not None)
         curves = {
             "training loss": _points(histories, "train", "loss"),
             _columns(rows)[-1]: _points(histories, "eval", metric),
@@ -242,8 +247,8 @@ def _write_page(
     notes = f"Data: {config.data.source}; no labels are learned."
     if config.objective == "localization":
         notes = (
-            f"Data: features in {config.features.folder}. The average mAP is that of "
-            "held-out videos after the last step."
+            f"Data: features in {config.features.folder}. What is told of held-out "
+            "videos is measured after the last step."
         )
     if num_classes:
         notes = (

@@ -85,7 +85,8 @@ def prepare_run(name: str, config: Config, folder: pathlib.Path) -> Run:
     spec, _ = make_spec(config), make_views(config)
     sources = make_sources(config)
     num_classes = len(sources.train.label_names)
-    model = make_model(config, num_classes)
+    empty = getattr(sources.train, "empty_classes", ())  # A `FeatureSource` has them.
+    model = make_model(config, num_classes, empty_classes=empty)
     optimizer = make_optimizer(config.optim, config.steps)
     parts = make_state_parts(config)
     init = make_init(model, optimizer, clip_shape=spec.shape, **parts)

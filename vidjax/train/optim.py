@@ -83,12 +83,12 @@ def make_schedule(config: OptimConfig, steps: int) -> Schedule:
 def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformation:
     """Returns the optimizer of a config.
 
-    Gradients are clipped first, as they come from the loss. Then "sgd" and "lars" add
-    weight_decay * parameter to them and "adamw" to its scaled step. Under "lars" each
-    kernel's step is scaled by the trust ratio of its layer (coefficient 0.001); biases
-    and the scales of norms are not. Last, steps are scaled by `layer_decay` and
-    `backbone_rate` as `vidjax.train.layer_rates` says, which is what a learning rate of
-    their own would do, weight decay included.
+    Gradients are clipped first, as they come from the loss. Then "sgd", "adam" and
+    "lars" add weight_decay * parameter to them and "adamw" to its scaled step. Under
+    "lars" each kernel's step is scaled by the trust ratio of its layer (coefficient
+    0.001); biases and the scales of norms are not. Last, steps are scaled by
+    `layer_decay` and `backbone_rate` as `vidjax.train.layer_rates` says, which is what
+    a learning rate of their own would do, weight decay included.
 
     Args:
         config: The optimizer's section of a config.
@@ -116,6 +116,11 @@ def make_optimizer(config: OptimConfig, steps: int) -> optax.GradientTransformat
             b2=config.b2,
             weight_decay=config.weight_decay,
             mask=mask,
+        )
+    elif config.name == "adam":
+        update = optax.chain(
+            optax.add_decayed_weights(config.weight_decay, mask),
+            optax.adam(schedule, b1=config.b1, b2=config.b2),
         )
     elif config.name == "lars":
         update = optax.lars(

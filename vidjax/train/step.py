@@ -27,9 +27,9 @@ Output = tuple[jax.Array, Mapping[str, jax.Array]]
 
 Losses = Callable[[Output, Batch], tuple[Any, ...]]
 """From the output of a model and the batch to the loss of each row, [B] float32, and to
-what else is told of the rows, [B] float32 by name. Losses that keep something from step
-to step (`TrainState.running`) find it as "running" in the batch, and return it third as
-it is for the next step."""
+what else is told of the rows, [B] float32 by name. Losses that draw find a "key" in the
+batch of an update. Those that keep something from step to step (`TrainState.running`)
+find it as "running", and return it third as it is for the next step."""
 
 
 def make_train_step(
@@ -94,7 +94,8 @@ def make_train_step(
                 rngs={"dropout": key},
                 mutable=list(model_state),
             )
-            loss, told, *kept = losses(output, rows)
+            drawing = {**rows, "key": jax.random.fold_in(key, 2)}
+            loss, told, *kept = losses(output, drawing)
             told = {k: masked_sum(v, rows["mask"]) / count for k, v in told.items()}
             loss = masked_sum(loss, rows["mask"]) / count
             running = kept[0] if kept else rows.get("running", {})
