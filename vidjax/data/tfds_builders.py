@@ -14,7 +14,7 @@ Nothing is downloaded: `manual_dir`, or the folder in it that is called like the
 Frames are stored as JPEGs in `tfds.features.Video`, and not the files themselves: so
 TFDS gives pixels by itself, and with `SkipDecoding` the bytes of the frames, of which
 only some need be decoded; TensorFlow has no decoder of video files. The frames are the
-ones of `vidjax prepare`. The price is space: 5 to 43 times that of the files, measured
+ones of `vidjax prepare`. The price is space: 6 to 43 times that of the files, measured
 on eight real clips.
 """
 
