@@ -413,3 +413,15 @@ def test_without_pyav_the_error_says_what_installs_it(video, monkeypatch):
 
     with pytest.raises(ImportError, match=r'pip install "vidjax\[data\]"'):
         read_frames(video, [0])
+
+
+def test_a_codec_that_could_reorder_frames_is_believed_where_times_are_stored(
+    tmp_path, save_video
+):
+    noise = np.random.default_rng(0).integers(0, 255, (30, 64, 64, 3), np.uint8)
+    path = save_video(tmp_path / "noise.mp4", noise)  # No B-frame pays in noise.
+    with av.open(str(path)) as file:
+        assert file.streams.video[0].codec_context.has_b_frames
+        stored = [packet.pts for packet in file.demux(video=0) if packet.size]
+    assert stored == sorted(stored)
+    assert read_timeline(path).trusted

@@ -18,6 +18,7 @@ from vidjax.data.buckets import StrPath, as_path, is_remote
 from vidjax.data.containers import is_cut_short
 from vidjax.data.media import open_media
 
+_TIMED = ("mp4", "matroska", "mpegts")  # Containers that say when a frame is shown.
 _KEPT_TIMELINES = 1024  # Files whose frame times are remembered.
 
 # Demuxers of FFmpeg that accept what is no video: text, and single pictures.
@@ -153,11 +154,13 @@ def _scan(name: str, size: int, changed: int) -> Timeline:
         order = np.argsort(times, kind="stable")
         shown = np.array(times, dtype=np.int64)[order]
         gap = _usual_gap(shown, stream)
-        # Frames are counted where times occur twice, and where a codec reorders frames
-        # in a container without presentation times: packed B-frames in AVI come in
-        # order, but their times are swapped.
+        # Frames are counted where times occur twice, and where a codec may reorder
+        # frames in a container without presentation times: packed B-frames in AVI come
+        # in order, but their times are swapped.
         rising = bool(np.all(np.diff(shown) > 0))
-        trusted = rising and not (context.has_b_frames and np.all(np.diff(times) > 0))
+        swapped = context.has_b_frames and np.all(np.diff(times) > 0)
+        timed = any(name in container.format.name for name in _TIMED)
+        trusted = rising and (timed or not swapped)
         if not trusted:
             shown = gap * np.arange(len(shown), dtype=np.int64)
         return Timeline(
