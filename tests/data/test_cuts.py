@@ -1,8 +1,11 @@
 """Cuts: changes that stand alone, and not those of motion, fades and flashes' noise."""
 
+import tracemalloc
+
 import numpy as np
 
 from vidjax.data.cuts import ChangeMeter, find_cuts
+from vidjax.data.windows import cover, windows_at
 
 
 def _changes(frames):
@@ -29,3 +32,19 @@ def test_fades_and_fast_motion_are_no_cuts():
 
 def test_a_video_of_one_frame_has_no_cut():
     assert not find_cuts(_changes(np.zeros((1, 16, 16, 3), np.uint8))).size
+
+
+def test_a_stream_takes_the_memory_of_a_window_however_long_it_is():
+    count, size = 10_000, 3 * 32 * 32
+    frames = (np.full((32, 32, 3), t % 255, np.uint8) for t in range(count))
+    starts = cover(count, window=16, stride=12)
+    meter = ChangeMeter()
+    tracemalloc.start()
+    try:
+        spans = [(start, start + 16) for start in starts]
+        seen = sum(len(w) for w in windows_at(meter.watch(frames), spans))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (seen, len(meter.changes)) == (16 * len(starts), count)
+    assert peak < 60 * 16 * size < count * size / 10
