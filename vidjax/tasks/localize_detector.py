@@ -23,6 +23,7 @@ from vidjax.localization.detect import (
 )
 from vidjax.localization.presets import Preset, preset
 from vidjax.models.registry import create_model, model_card
+from vidjax.tasks.detection_data import PROPOSAL
 from vidjax.tasks.feature_options import (
     FeatureOptions,
     Sidecar,
@@ -125,7 +126,8 @@ def load_detector(
         name: Registered name of the detector.
         weights: A tag of its card, or the path of a file.
         streams: Networks that make features of videos; None needs features.
-        labels: Names of its K classes; None calls them "class 0" and so on.
+        labels: Names of its K classes; None calls them "class 0" and so on, and the
+            one class of networks that propose "action".
 
     Returns:
         The detector.
@@ -136,7 +138,8 @@ def load_detector(
     """
     settings, card, model = preset(name), model_card(name), create_model(name)
     classes = int(getattr(model, "num_classes", 1))
-    names = tuple(labels or (f"class {k}" for k in range(classes)))
+    numbered = [PROPOSAL] if classes == 1 else [f"class {k}" for k in range(classes)]
+    names = tuple(labels or numbered)
     if len(names) != classes:
         raise ValueError(
             f"Expected {classes} labels, one for each class of {name}, got "
