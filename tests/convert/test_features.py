@@ -21,13 +21,16 @@ def _write(path, kind):
     elif kind == "pkl":
         parts = {"slow_feature": FEATURES[:, :4], "fast_feature": FEATURES[:, 4:]}
         path.write_bytes(pickle.dumps({n: a.T[None] for n, a in parts.items()}))
+    elif kind == "csv":
+        names = ",".join(f"f{i}" for i in range(6))
+        np.savetxt(path, FEATURES, delimiter=",", header=names, comments="")
     else:
         with h5py.File(path, "w") as file:
             file["v_video"] = FEATURES
     return path
 
 
-@pytest.mark.parametrize("kind", ["npy", "npz", "pkl", "h5"])
+@pytest.mark.parametrize("kind", ["npy", "npz", "pkl", "csv", "h5"])
 def test_every_kind_gives_the_same(kind, tmp_path):
     path = _write(tmp_path / f"video.{kind}", kind)
     found = read_features(path, name="v_video" if kind == "h5" else None)
@@ -47,6 +50,18 @@ def test_videos_are_found_by_name_in_a_folder_or_one_file(tmp_path):
         feature_reader(one, prefix="v_")("other")
     with pytest.raises(ValueError, match="no features"):
         feature_reader(tmp_path / "none")
+
+
+def test_a_group_of_one_array_is_read_and_others_are_refused(tmp_path):
+    path = tmp_path / "all.h5"
+    with h5py.File(path, "w") as file:
+        file["one/features"] = FEATURES
+        file["two/a"] = file["two/b"] = FEATURES
+        file.create_group("none")
+    np.testing.assert_array_equal(read_features(path, name="one"), FEATURES)
+    for name, count in (("two", 2), ("none", 0)):
+        with pytest.raises(ValueError, match=f"'{name}' has {count} arrays, not one"):
+            read_features(path, name=name)
 
 
 def test_tensors_in_a_plain_pickle_are_read_without_torch():

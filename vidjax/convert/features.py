@@ -117,5 +117,7 @@ def _read_hdf5(path: pathlib.Path, name: str | None) -> np.ndarray:
             raise ValueError(f"it has no video {name!r}, but {len(file)} others")
         found = file[name]
         if isinstance(found, h5py.Group):  # ActivityNet's TSP of some mirrors.
+            if len(found) != 1:
+                raise ValueError(f"video {name!r} has {len(found)} arrays, not one")
             found = next(iter(found.values()))
         return np.asarray(found)
