@@ -9,6 +9,7 @@ from vidjax.localization import (
     fuse_scores,
     pad_features,
     preset,
+    read_score_labels,
     read_video_scores,
     to_segments,
 )
@@ -56,6 +57,8 @@ def test_scores_that_are_not_as_they_should_be_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             read_video_scores(wrong)
+    with pytest.raises(ValueError, match='"class" to list names'):
+        read_score_labels({"class": "run"})
 
 
 def test_features_of_any_length_become_a_batch():

@@ -166,6 +166,12 @@ def test_the_command_does_the_good_videos_and_tells_of_the_broken(
     assert np.load(tmp_path / "features" / "long one.npy").shape[0] == 5
 
 
+def test_a_run_already_says_the_model(video, tmp_path, capsys):
+    flags = ["--workdir", "runs/x", "--model", NAME, "--out", str(tmp_path)]
+    assert main(["features", str(video), *flags]) == 1
+    assert "--workdir already says" in capsys.readouterr().err
+
+
 def test_a_model_without_weights_is_one_sentence(video, tmp_path, capsys):
     assert main(["features", str(video), "--model", NAME, "--out", str(tmp_path)]) == 1
     assert "weights together" in capsys.readouterr().err

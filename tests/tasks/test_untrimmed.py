@@ -117,6 +117,18 @@ def test_a_run_is_tested_by_the_command_and_by_what_it_found(chain, capsys):
     again = json.loads(capsys.readouterr().out)
     assert again["average_map"] == pytest.approx(found["average_map"], abs=1e-6)
 
+    # What does not fit is one sentence.
+    flags = [str(word) for pair in features.items() for word in pair]
+    for more, message in (
+        (["--weights", "x"], "Give either workdir or weights."),
+        (
+            ["--model", "tridet_tiny"],
+            "holds actionformer_tiny for ('left'",
+        ),
+    ):
+        assert main(["evaluate", "untrimmed_actionformer", *flags, *more]) == 1
+        assert message in capsys.readouterr().err
+
 
 def _told(source, shift):
     """Share of what happens that features tell, were it `shift` steps later."""
