@@ -180,3 +180,13 @@ def test_mirrored_views_are_mirrored(video):
 
     np.testing.assert_array_equal(plain[:, :, :, ::-1], mirrored)
     assert test_clip(spec, views) == spec
+
+
+@pytest.mark.parametrize("rule", ["even", "tsm"])
+def test_stacks_of_flow_lie_inside_the_video_whatever_the_rule(rule):
+    spec = ClipSpec(num_frames=1, sampling="segments")
+    flow = spec.with_modality("flow", flow_length=6)
+    video = {"num_frames": 7, "fps": 25.0, "height": 256, "width": 340}
+    assert make_plan(Views(frames=rule), spec, **video).frames == ((3,),)
+    # Six flows begin at the first of seven frames alone.
+    assert make_plan(Views(frames=rule), flow, **video).frames == ((0,),)

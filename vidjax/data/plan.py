@@ -173,7 +173,9 @@ def clip_frames(
     ratio = fps / spec.fps if spec.fps else 1.0
     # Rates such as 30.0003 are those of containers that count in ms: take the nominal.
     ratio = float(round(ratio)) if abs(ratio - round(ratio)) < 1e-3 else ratio
-    return _RULES[views.frames](num_frames, spec, views.num_clips, ratio)
+    # The rule is given the frames at which a stack of flows fits, as TSN's is.
+    inside = frames_inside(np.arange(num_frames), spec)
+    return inside[_RULES[views.frames](len(inside), spec, views.num_clips, ratio)]
 
 
 def compare_plans(one: ViewPlan, other: ViewPlan) -> list[str]:
