@@ -105,7 +105,7 @@ def main() -> None:
     status = pathlib.Path("/proc/self/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) + int(workers) * others.ru_maxrss
     peak /= 1024
-    cpu = 1000 * (cpu - STARTED) / done
+    cpu = 1000 * (cpu - STARTED) / (done + BATCH)  # With the first batch, and imports.
     print(json.dumps({"rate": done / seconds, "peak": peak, "cpu": cpu}))
 
 
