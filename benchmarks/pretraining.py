@@ -42,15 +42,14 @@ _LAYOUT = Layout(64, 4, 2, 64, 2, 2, patch=(8, 4, 4))
 _SMALL: dict[str, Any] = {**CARD, "clip": ClipSpec(8, 1, 32)}
 
 
-@register(params=226_000, gmacs=0.02, **_SMALL)
+@register(params=225_098, **_SMALL)
 def videomae_tubes(**kwargs: Any) -> VideoMAE:
     """VideoMAE of four blocks on tubes of 4 x 4 pixels."""
     return VideoMAE(**{"num_classes": 10, "layout": _LAYOUT, **kwargs})
 
 
 @register(
-    params=354_000,
-    gmacs=0.02,
+    params=353_536,
     **{**_SMALL, "family": "videomae_pretrain", "views": protocol("center")},
 )
 def videomae_tubes_pretrain(**kwargs: Any) -> VideoMAEPretrain:
