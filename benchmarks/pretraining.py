@@ -42,7 +42,7 @@ _LAYOUT = Layout(64, 4, 2, 64, 2, 2, patch=(8, 4, 4))
 _SMALL: dict[str, Any] = {**CARD, "clip": ClipSpec(8, 1, 32)}
 
 
-@register(params=225_098, **_SMALL)
+@register(params=225_098, gmacs=0.01625, **_SMALL)
 def videomae_tubes(**kwargs: Any) -> VideoMAE:
     """VideoMAE of four blocks on tubes of 4 x 4 pixels."""
     return VideoMAE(**{"num_classes": 10, "layout": _LAYOUT, **kwargs})
@@ -50,6 +50,7 @@ def videomae_tubes(**kwargs: Any) -> VideoMAE:
 
 @register(
     params=353_536,
+    gmacs=0.01343,
     **{**_SMALL, "family": "videomae_pretrain", "views": protocol("center")},
 )
 def videomae_tubes_pretrain(**kwargs: Any) -> VideoMAEPretrain:
