@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
         prog="vidjax localize",
         description="Finds the actions of an untrimmed video, by a recognition model "
         "alone or by a detector.\n\n"
-        "example: vidjax localize day.mp4 --model i3d_rgb --weights kinetics400 --json\n"
+        "example: vidjax localize day.mp4 --model i3d_rgb --weights kinetics400\n"
         "example: vidjax localize day.mp4 --workdir runs/detector --clip-out found",
         config=(tyro.conf.FlagCreatePairsOff,),
     )

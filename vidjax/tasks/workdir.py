@@ -246,7 +246,7 @@ def load_workdir(workdir: str | pathlib.Path, *, best: bool = True) -> Trained:
             variables = checkpoints.restore(state).tested
     if config.objective == "masked_pixels":
         names = ()
-    made = facts["features"] and options_from(facts["features"])
+    made = facts.get("features") and options_from(facts["features"])
     return Trained(model, variables, spec, names, Views(**facts["views"]), made)
 
 
