@@ -7,8 +7,8 @@ Paper: https://arxiv.org/abs/2003.12039
 Recipe: train_standard.sh of princeton-vl/RAFT, stage "chairs": AdamW, one cycle,
     100,000 updates of ten pairs of 368 x 496 pixels; later stages add
     --model-args.freeze-norm True, --optim.learning-rate 1.25e-4 and --init.
-Expect: not run yet at full length. --model raft_tiny --data.size 64 --steps 300 takes
-    minutes on a CPU (docs/two_stream.md).
+Expect: not run yet at full length; docs/two_stream.md has what minutes of raft_tiny on
+    a CPU give.
 Run: vidjax train configs/raft_scenes.py --workdir runs/raft_scenes
 """
 
