@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from vidjax.config import Config, Contender, from_dict, to_dict
 from vidjax.convert import save_variables
@@ -384,3 +385,19 @@ def test_training_on_a_folder_of_videos_uses_its_class_names(tmp_path, make_conf
     (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(ValueError, match="began with other data"):
         fit(config, tmp_path / "run")
+
+
+def test_training_and_testing_are_traced_under_the_mesh(tmp_path, make_config):
+    meshes = {True: [], False: []}
+
+    def look(call, args, kwargs, context):
+        if not context.module.is_initializing() and "train" in kwargs:
+            mesh = jax.sharding.get_abstract_mesh()
+            meshes[kwargs["train"]].append(dict(mesh.shape))
+        return call(*args, **kwargs)
+
+    with nn.intercept_methods(look):
+        fit(make_config(sharding__fsdp=2, steps=2, eval_every=2), tmp_path)
+    for seen in meshes.values():  # Without, no kernel runs on several TPUs.
+        assert {"data": 4, "fsdp": 2} in seen
+        assert all(seen)
